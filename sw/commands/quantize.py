@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def quantize_command(model: Path, calibration: Path, output: Path | None, as_jso
         write_atomic(output, outcome.data)
         update("reading the result")
         try:
-            load_model(output)
+            load_model(output, outcome.shapes)
             unread = None
         except Error as error:
             unread = str(error)
@@ -73,7 +74,10 @@ def quantize_command(model: Path, calibration: Path, output: Path | None, as_jso
         return
     _show(outcome)
     click.echo(f"wrote {output} ({len(outcome.data):,} bytes)")
-    click.echo(f"kaniwa cannot run it: {unread}" if unread else f"next: kaniwa compile {output}")
+    shapes = "".join(f" --shape {shlex.quote(name)}={'x'.join(map(str, shape))}"
+                     for name, shape in outcome.shapes.items())
+    click.echo(f"kaniwa cannot run it: {unread}" if unread
+               else f"next: kaniwa compile {output}{shapes}")
 
 
 def _recipe(options: dict[str, Any]) -> Recipe:

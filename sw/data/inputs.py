@@ -211,7 +211,7 @@ def inferences(path: Path, batches: Mapping[str, np.ndarray], limit: int | None)
     if count == 0:
         raise InputError(f"{path.name}: expected at least one inference, found none")
     return [
-        {name: batch[i] for name, batch in batches.items()}
+        {name: np.asarray(batch[i]) for name, batch in batches.items()}
         for i in range(count if limit is None else min(count, limit))
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,16 @@ class ActivationError:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of it, in the order of the layers; the model is ``data``."""
+    """All of it, in the order of the layers; the model is ``data``.
+
+    ``shapes``: of the samples, by input, where the model leaves sizes open.
+    """
 
     data: bytes
     weights: Sequence[WeightError]
     activations: Sequence[ActivationError]
     samples: int
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -97,7 +101,10 @@ class ActivationErrors:
 
 
 def _decibels(signal: float, noise: float) -> float:
-    """Signal to noise of two sums of squares: 10 log10(signal / noise); infinite without noise."""
+    """Signal to noise of two sums of squares: 10 log10(signal / noise); infinite without noise,
+    minus infinity where the quantised model comes to numbers that are not finite."""
+    if not math.isfinite(noise):
+        return -math.inf
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal else -math.inf

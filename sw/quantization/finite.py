@@ -12,8 +12,11 @@ __all__ = ["check_finite"]
 
 
 def check_finite(path: Path, name: str, values: np.ndarray) -> None:
-    """Raise ModelError where the tensor ``name`` has a NaN or an infinity."""
-    if values.dtype.kind == "f":
+    """Raise ModelError where the tensor ``name`` has a NaN or an infinity.
+
+    A single number may be infinite: it is no weight, but where a maximum begins.
+    """
+    if values.dtype.kind == "f" and (values.size > 1 or np.isnan(values).any()):
         count = int(np.count_nonzero(~np.isfinite(values)))
         if count:
             what = "NaN" if np.isnan(values).any() else "infinity"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from kaniwa.quantization.finite import check_finite
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.ranges import Ranges
 from kaniwa.quantization.recipe import Progress, Recipe
+from kaniwa.quantization.tidied import tidied
 
 __all__ = ["quantize_tflite", "tflite_inputs"]
 
@@ -49,6 +52,9 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
     content = _read(path)
     with quiet():
         progress(f"calibrating with {len(samples)} samples")
+        given = _Model(path, content)
+        given.run(next(iter(samples)))
+        content = tidied(content, given.value)
         exact = _Model(path, content)
         for name, values in exact.constants():
             check_finite(path, name, values)
@@ -60,8 +66,10 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                  for name, ends in ranges.found().items()}
         progress("quantising")
         try:
-            given = quantizer.Quantizer(content, _own_recipe(recipe))
-            done = given.quantize(found, enable_progress_bar=False, enable_progress_report=False)
+            own = quantizer.Quantizer(content, _own_recipe(recipe))
+            # One of its bars minds no argument.
+            with contextlib.redirect_stderr(io.StringIO()):
+                done = own.quantize(found, enable_progress_bar=False, enable_progress_report=False)
         except Exception as error:    # its own kinds share no base
             raise ModelError(f"{path}: ai-edge-quantizer cannot quantise it: "
                              f"{str(error).splitlines()[0]}") from error
@@ -70,7 +78,7 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         integer, errors = _Model(path, data), ActivationErrors()
         for sample in samples[:compared]:
             errors.take(exact.run(sample), integer.run(sample))
-        return Outcome(data, list(_weights(exact, data, path)), errors.rows([*exact.tensors]),
+        return Outcome(data, list(_weights(exact, integer, data)), errors.rows([*exact.tensors]),
                        len(samples))
 
 
@@ -114,15 +122,20 @@ class _Tensor:
         self.shape = tuple(map(int, detail["shape"]))
         self.dtype = np.dtype(detail["dtype"]).name
         steps = detail["quantization_parameters"]    # of a channel each, which only constants have
-        scales, zero_points = steps["scales"], steps["zero_points"]
-        self.scale = float(scales[0]) if len(scales) else None
-        self.zero_point = int(zero_points[0]) if len(scales) else 0
+        self.scales, zero_points = steps["scales"], steps["zero_points"]
+        self.scale = float(self.scales[0]) if len(self.scales) else None
+        self.zero_point = int(zero_points[0]) if len(self.scales) else 0
+        self._axis = int(steps["quantized_dimension"])
 
     def real(self, values: np.ndarray) -> np.ndarray:
         """What its values stand for."""
         if self.scale is None:
             return values
-        return np.asarray((values.astype(np.float64) - self.zero_point) * self.scale, np.float32)
+        along = [1] * values.ndim
+        if len(self.scales) > 1:
+            along[self._axis] = len(self.scales)
+        steps = self.scales.astype(np.float64).reshape(along)
+        return np.asarray((values.astype(np.float64) - self.zero_point) * steps, np.float32)
 
 
 class _Model:
@@ -133,6 +146,7 @@ class _Model:
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
+        self._path = path
         with needed("TFLite quantisation", "quantize"):
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -151,7 +165,9 @@ class _Model:
             if detail["name"]:
                 self.tensors.setdefault(detail["name"], _Tensor(detail))
         self.inputs = [_Tensor(detail) for detail in self._interpreter.get_input_details()]
-        self._written = {int(index) for op in self._interpreter._get_ops_details()
+        operators = self._interpreter._get_ops_details()
+        self._read = {int(index) for op in operators for index in op["inputs"]}
+        self._written = {int(index) for op in operators
                          for index in op["outputs"]} | {tensor.index for tensor in self.inputs}
         self._activations = [tensor for tensor in self.tensors.values()
                              if tensor.index in self._written
@@ -163,35 +179,38 @@ class _Model:
             value = sample[tensor.name]
             self._interpreter.set_tensor(
                 tensor.index, value if tensor.scale is None else quantize(value, tensor))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ModelError(f"{self._path}: LiteRT cannot run it: "
+                             f"{str(error).strip().splitlines()[0]}") from None
         return {tensor.name: tensor.real(self.constant(tensor)) for tensor in self._activations}
 
     def constants(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Names and values of what no operator writes and nobody gives."""
+        """Names and values of what operators read, but none writes and nobody gives."""
         for name, tensor in self.tensors.items():
-            if tensor.index not in self._written:
+            if tensor.index in self._read - self._written:
                 yield name, self.constant(tensor)
 
     def constant(self, tensor: _Tensor) -> np.ndarray:
         """The values that a tensor has, of a constant at any time."""
-        return np.asarray(self._interpreter.get_tensor(tensor.index))
+        return self.value(tensor.index)
+
+    def value(self, number: int) -> np.ndarray:
+        """What the tensor of this number holds."""
+        return np.asarray(self._interpreter.get_tensor(number))
 
 
-def _weights(exact: _Model, data: bytes, path: Path) -> Iterator[WeightError]:
-    """Errors of the constants that have become int4 or int8."""
+def _weights(exact: _Model, integer: _Model, data: bytes) -> Iterator[WeightError]:
+    """Errors of the constants that have become int4 or int8; ``data`` is the file of ``integer``.
+    """
     import tflite
 
-    from kaniwa.importers.tflite.importer import INT4, import_tflite
-
     stored = tflite.Model.GetRootAs(data).Subgraphs(0)
-    for tensor in import_tflite(data, path.name).tensors:
-        q, own = tensor.quantization, exact.tensors.get(tensor.name)
-        if (tensor.data is None or q is None or own is None or tensor.source_index is None
-                or tensor.data.dtype != np.int8 or own.dtype != "float32"):
+    for name, values in integer.constants():
+        tensor, own = integer.tensors[name], exact.tensors.get(name)
+        if tensor.dtype != "int8" or tensor.scale is None or own is None or own.dtype != "float32":
             continue
-        along = [1] * tensor.data.ndim
-        along[q.axis or 0] = len(q.scales)
-        real = tensor.data * np.reshape(q.scales, along if len(q.scales) > 1 else (1,))
-        bits = 4 if stored.Tensors(tensor.source_index).Type() == INT4 else 8
-        yield weight_error(tensor.name, exact.constant(own), tensor.data, real, bits,
-                           len(q.scales))
+        bits = 4 if stored.Tensors(tensor.index).Type() == tflite.TensorType.INT4 else 8
+        yield weight_error(name, exact.constant(own), values, tensor.real(values), bits,
+                           len(tensor.scales))

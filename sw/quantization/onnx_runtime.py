@@ -21,7 +21,7 @@ from kaniwa.quantization.errors_by_layer import (
     WeightError,
     weight_error,
 )
-from kaniwa.quantization.finite import check_finite
+from kaniwa.quantization.onnx_prepared import prepare, settle_biases
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.recipe import Progress, Recipe
 
@@ -33,7 +33,6 @@ RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are na
 SIGNS = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16",
          "int4": "QInt4"}
 METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
-OPSET = 21          # the first one with QuantizeLinear of 4 and 16 bits
 
 
 def onnx_inputs(path: Path) -> list[FloatInput]:
@@ -59,7 +58,9 @@ def onnx_inputs(path: Path) -> list[FloatInput]:
             if kind.elem_type not in DTYPES:
                 raise ModelError(f"{path}: input '{value.name}' has element type "
                                  f"{kind.elem_type}; float32, integers and bool can be calibrated")
-            shape = tuple(size.dim_value or None for size in kind.shape.dim)
+            # An open size is 0 or, of some exporters, -1.
+            shape = tuple(size.dim_value if size.dim_value > 0 else None
+                          for size in kind.shape.dim)
             inputs.append(FloatInput(value.name, shape, DTYPES[kind.elem_type]))
     return inputs
 
@@ -80,9 +81,9 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         prepared, quantised = Path(made) / "prepared.onnx", Path(made) / "quantised.onnx"
         progress("folding constants and batch normalisation")
         with _failing(path):
-            _in_one_file(path, prepared)
+            prepare(path, prepared, recipe)
             of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-            kinds, order = _prepare(prepared, recipe)
+            kinds, order = _quantised_kinds(prepared)
         progress(f"calibrating with {len(samples)} samples")
         signs = of_runtime.QuantType
         with _failing(path):
@@ -103,28 +104,15 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                        len(samples))
 
 
-def _in_one_file(path: Path, whole: Path) -> None:
-    """Without data in other files, which the quantiser does not find from its own folder. Raises
-    ModelError for weights that are not finite."""
-    import onnx
-
-    model = onnx.load(path)
-    for tensor in model.graph.initializer:
-        check_finite(path, tensor.name, onnx.numpy_helper.to_array(tensor))
-    onnx.save(model, whole)
-
-
-def _prepare(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str]]:
-    """The kinds to quantise, None for those that the quantiser takes by itself, and the names of
+def _quantised_kinds(path: Path) -> tuple[list[str] | None, list[str]]:
+    """Settle the biases of a model, whose operators are fused by now: the kinds to quantise, None
+    for those that the quantiser takes by itself, and the names of
     values in the order in which they are computed."""
     import onnx
 
     model = onnx.load(path)
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    wide = recipe.weights == "int4" or recipe.activations in ("int16", "uint16")
-    if wide and opset < OPSET:
-        model = onnx.version_converter.convert_version(model, OPSET)
-        onnx.save(model, path)
+    settle_biases(model.graph)
+    onnx.save(model, path)
     kinds = {node.op_type for node in model.graph.node}
     order = [value.name for value in model.graph.input] + [
         name for node in model.graph.node for name in node.output]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral
 from os import PathLike
 
@@ -45,4 +46,6 @@ def quantize(model: str | PathLike[str], calibration: str | PathLike[str],
     if not inputs:
         raise InputError(f"{model}: has no inputs to calibrate")
     samples = load_samples(calibration, inputs, limit)
-    return by_framework(model, samples, recipe, min(compared, len(samples)), progress)
+    outcome = by_framework(model, samples, recipe, min(compared, len(samples)), progress)
+    return replace(outcome, shapes={of.name: samples[0][of.name].shape for of in inputs
+                                    if None in of.shape})

@@ -21,6 +21,7 @@ PADDING = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}
 ACTIVATION = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}
 TYPES = {
     "float32": 0,
+    "float16": 1,
     "int32": 2,
     "uint8": 3,
     "int64": 4,

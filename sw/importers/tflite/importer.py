@@ -117,7 +117,21 @@ class _Importer:
         if max(subgraph.TensorsLength(), subgraph.OperatorsLength()) > MAXIMUM_COUNT:
             raise self.fail(f"has more than {MAXIMUM_COUNT} tensors or operators", UnsupportedError)
         self.count = subgraph.TensorsLength()
-        return [self.tensor(i, subgraph.Tensors(i)) for i in range(self.count)]
+        used = self.used(subgraph)
+        # A tensor that nothing names may be of any type, such as the float16 weights that a
+        # quantiser left behind.
+        return [self.tensor(i, subgraph.Tensors(i)) if i in used
+                else Tensor(i, f"tensor_{i}", (0,), "int8", source_index=i)
+                for i in range(self.count)]
+
+    @staticmethod
+    def used(subgraph: Any) -> set[int]:
+        """Indices of the tensors that inputs, outputs and operators name."""
+        named = [subgraph.InputsAsNumpy(), subgraph.OutputsAsNumpy()]
+        for position in range(subgraph.OperatorsLength()):
+            op = subgraph.Operators(position)
+            named += [op.InputsAsNumpy(), op.OutputsAsNumpy(), op.IntermediatesAsNumpy()]
+        return {int(i) for ids in named if not isinstance(ids, int) for i in ids}
 
     def indices(
         self, length: int, read: Callable[[int], int], count: int, what: str, optional: bool = False

@@ -75,7 +75,7 @@ def test_weights_of_8_bits_that_are_small_are_not_taken_for_4(tmp_path, float_tf
         content[at:at + tensor.size] = bytes(tensor.size)
     path.write_bytes(content)
     exact = litert._Model(float_tflite, float_tflite.read_bytes())
-    rows = list(litert._weights(exact, bytes(content), path))
+    rows = list(litert._weights(exact, litert._Model(path, bytes(content)), bytes(content)))
     assert [row.levels for row in rows] == [1, 1] and [row.bits for row in rows] == [8, 8]
 
 

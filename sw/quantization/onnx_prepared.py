@@ -1,0 +1,65 @@
+"""A float ONNX model in the form that ONNX Runtime's quantiser handles well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from kaniwa.quantization.finite import check_finite
+from kaniwa.quantization.recipe import Recipe
+
+__all__ = ["prepare", "settle_biases"]
+
+OPSET = 17          # the first one with LayerNormalization; scales by channel came with 13
+WIDE_OPSET = 21     # the first one with QuantizeLinear of 4 and 16 bits
+BIASED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2}     # place of the bias among the inputs
+
+
+def prepare(path: Path, whole: Path, recipe: Recipe) -> None:
+    """Write the model of ``path`` to the file ``whole``.
+
+    Without data in other files, which the quantiser does not find from its own folder; of an
+    operator set that has what the recipe asks for. Raises ModelError for weights that are not
+    finite.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        check_finite(path, tensor.name, onnx.numpy_helper.to_array(tensor))
+    wide = recipe.weights == "int4" or recipe.activations in ("int16", "uint16")
+    wanted = WIDE_OPSET if wide else OPSET
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < wanted:
+        model = onnx.version_converter.convert_version(model, wanted)
+    onnx.save(model, whole)
+
+
+def settle_biases(graph: Any) -> None:
+    """Give each operator of an ONNX ``graph`` a bias [channels] that nothing else uses.
+
+    The quantiser takes a bias of a row, which a sum behind a product has made, for one number. A
+    shared one it copies, and counts up behind its name: b, b2, b3, whether or not another tensor
+    has that name.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    taken = {*constants, *(value.name for value in graph.input),
+             *(name for node in graph.node for name in node.output)}
+    uses = Counter(name for node in graph.node for name in node.input)
+    for node in graph.node:
+        place = BIASED.get(node.op_type, len(node.input))
+        if place >= len(node.input) or node.input[place] not in constants:
+            continue
+        bias = constants[node.input[place]]
+        row = [*bias.dims][:-1] == [1]
+        if uses[bias.name] == 1 and not row:
+            continue
+        own = graph.initializer.add()
+        own.CopyFrom(bias)
+        own.name = next(name for i in range(len(taken) + 1)
+                        if (name := f"{bias.name}_of_{i}") not in taken)
+        if row:
+            own.dims.pop(0)
+        node.input[place] = own.name
+        taken.add(own.name)

@@ -1,0 +1,171 @@
+"""Float files as exporters write them, which the frameworks' quantisers trip over."""
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING, ModelBuilder
+from kaniwa.cli import verbs
+from kaniwa.errors import ModelError
+from kaniwa.importers import load_model
+from kaniwa.quantization.quantize import quantize
+from kaniwa.verify.litert import verify
+
+SIDE, CHANNELS = 8, 4
+
+
+def calibrated(tmp_path, model, *shape):
+    """The outcome, and the quantised file, with samples of the ``shape`` for its input x."""
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=np.random.default_rng(1).normal(size=(4, *shape)).astype(np.float32))
+    outcome = quantize(model, samples)
+    made = tmp_path / f"made{model.suffix}"
+    made.write_bytes(outcome.data)
+    return outcome, made
+
+
+def float16_tflite(code_fields=(True, True)):
+    """A convolution whose weights are float16 behind DEQUANTIZE."""
+    rng, b = np.random.default_rng(2), ModelBuilder(code_fields=code_fields)
+
+    def widened(name, *shape):
+        half = b.tensor(name, shape, "float16",
+                        data=rng.uniform(0.1, 1, shape).astype(np.float16))
+        whole = b.tensor(f"{name}_whole", shape, "float32")
+        b.op("DEQUANTIZE", (half,), (whole,))
+        return whole
+
+    x = b.tensor("x", (1, SIDE, SIDE, 3), "float32")
+    y = b.tensor("y", (1, SIDE, SIDE, CHANNELS), "float32")
+    b.op("CONV_2D", (x, widened("kernel", CHANNELS, 3, 3, 3), widened("bias", CHANNELS)), (y,),
+         Padding=PADDING["SAME"], StrideH=1, StrideW=1, DilationHFactor=1, DilationWFactor=1,
+         FusedActivationFunction=ACTIVATION["NONE"])
+    return b.build((x,), (y,))
+
+
+@pytest.mark.parametrize("code_fields", [(True, True), (True, False)])
+def test_weights_of_float16_are_weights(tmp_path, code_fields):
+    """And an operator whose code stands in the older field alone is not ADD, the newer one's 0."""
+    model = tmp_path / "half.tflite"
+    model.write_bytes(float16_tflite(code_fields))
+    outcome, made = calibrated(tmp_path, model, 1, SIDE, SIDE, 3)
+    graph = load_model(made)
+    assert [op.kind for op in graph.ops] == ["QUANTIZE", "CONV_2D", "DEQUANTIZE"] or \
+        [op.kind for op in graph.ops] == ["CONV_2D"]
+    assert [(row.shape, row.scales) for row in outcome.weights] == [((CHANNELS, 3, 3, 3), CHANNELS)]
+    assert len(outcome.data) < len(model.read_bytes()) + 2000
+    assert verify(made, against="litert", inputs=2, layers=True)["mismatches"] == 0
+
+
+def onnx_file(path, nodes, values, opset=17, inputs=(1, 3, SIDE, SIDE)):
+    graph = helper.make_graph(
+        nodes, "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, inputs)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * len(inputs))],
+        [numpy_helper.from_array(np.asarray(value, np.float32), name)
+         for name, value in values.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)],
+                                ir_version=8), path)
+    return path
+
+
+def test_an_old_operator_set_has_scales_by_channel(tmp_path):
+    """DequantizeLinear has them since operator set 13."""
+    rng = np.random.default_rng(3)
+    model = onnx_file(tmp_path / "old.onnx", [helper.make_node("Conv", ["x", "k", "b"], ["y"])],
+                      {"k": rng.normal(size=(CHANNELS, 3, 3, 3)), "b": rng.normal(size=CHANNELS)},
+                      opset=11)
+    outcome, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    assert [row.scales for row in outcome.weights] == [CHANNELS]
+    assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
+
+
+def test_layer_normalization_in_pieces_becomes_one_operator(tmp_path):
+    """It is one since operator set 17; in pieces its statistics stay in float32."""
+    nodes = [helper.make_node("ReduceMean", ["x"], ["mean"], axes=[-1]),
+             helper.make_node("Sub", ["x", "mean"], ["off"]),
+             helper.make_node("Pow", ["off", "two"], ["square"]),
+             helper.make_node("ReduceMean", ["square"], ["variance"], axes=[-1]),
+             helper.make_node("Add", ["variance", "epsilon"], ["above"]),
+             helper.make_node("Sqrt", ["above"], ["deviation"]),
+             helper.make_node("Div", ["off", "deviation"], ["even"]),
+             helper.make_node("Mul", ["even", "gamma"], ["scaled"]),
+             helper.make_node("Add", ["scaled", "beta"], ["normal"]),
+             helper.make_node("MatMul", ["normal", "w"], ["y"])]
+    rng = np.random.default_rng(4)
+    model = onnx_file(tmp_path / "pieces.onnx", nodes, {
+        "two": 2, "epsilon": 1e-5, "gamma": rng.uniform(0.5, 2, 16), "beta": rng.normal(size=16),
+        "w": rng.normal(size=(16, 4))}, opset=12, inputs=(1, 5, 16))
+    _, made = calibrated(tmp_path, model, 1, 5, 16)
+    assert "LAYER_NORM" in {op.kind for op in load_model(made).ops}
+
+
+def test_a_bias_of_several_convolutions_does_not_take_the_name_of_another_tensor(tmp_path):
+    rng = np.random.default_rng(5)
+    nodes = [helper.make_node("Conv", ["x", "k", "b"], ["b2"]),
+             helper.make_node("Conv", ["x", "k2", "b"], ["b3"]),
+             helper.make_node("Add", ["b2", "b3"], ["y"])]
+    model = onnx_file(tmp_path / "shared.onnx", nodes, {
+        "k": rng.normal(size=(CHANNELS, 3, 3, 3)), "k2": rng.normal(size=(CHANNELS, 3, 3, 3)),
+        "b": rng.normal(size=CHANNELS)})
+    _, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
+
+
+def test_a_row_behind_a_product_is_a_bias(tmp_path):
+    rng = np.random.default_rng(6)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["product"]),
+             helper.make_node("Add", ["product", "row"], ["y"])]
+    model = onnx_file(tmp_path / "row.onnx", nodes, {
+        "w": rng.normal(size=(16, CHANNELS)), "row": rng.normal(size=(1, CHANNELS))},
+        inputs=(1, 16))
+    _, made = calibrated(tmp_path, model, 1, 16)
+    assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
+
+
+def test_a_single_infinity_is_no_weight(tmp_path):
+    rng = np.random.default_rng(7)
+    nodes = [helper.make_node("Conv", ["x", "k"], ["c"]),
+             helper.make_node("Max", ["c", "least"], ["y"])]
+    model = onnx_file(tmp_path / "max.onnx", nodes, {
+        "k": rng.normal(size=(CHANNELS, 3, 3, 3)), "least": -np.inf})
+    outcome, _ = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    assert len(outcome.weights) == 1
+
+
+def test_open_sizes_are_those_of_the_samples(tmp_path):
+    rng = np.random.default_rng(8)
+    model = onnx_file(tmp_path / "open.onnx", [helper.make_node("Conv", ["x", "k"], ["y"])],
+                      {"k": rng.normal(size=(CHANNELS, 3, 3, 3))}, inputs=(-1, 3, "height", 8))
+    outcome, _ = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    assert outcome.shapes == {"x": (1, 3, SIDE, SIDE)}
+    made = tmp_path / "q.onnx"
+    shown = CliRunner().invoke(verbs, ["quantize", str(model), "--calibration",
+                                       str(tmp_path / "samples.npz"), "-o", str(made)], obj={})
+    assert f"next: kaniwa compile {made} --shape x=1x3x8x8" in shown.output
+
+
+def test_an_input_that_is_one_number(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "by"], ["scaled"]),
+         helper.make_node("Conv", ["scaled", "k"], ["y"])], "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, SIDE, SIDE)),
+         helper.make_tensor_value_info("by", TensorProto.FLOAT, ())],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * 4)],
+        [numpy_helper.from_array(np.ones((CHANNELS, 3, 1, 1), np.float32), "k")])
+    model, samples = tmp_path / "number.onnx", tmp_path / "samples.npz"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+              model)
+    np.savez(samples, x=np.ones((2, 1, 3, SIDE, SIDE), np.float32), by=np.array([0.5, 2.0]))
+    assert quantize(model, samples).samples == 2
+
+
+def test_what_litert_cannot_run_is_one_line(tmp_path):
+    b = ModelBuilder()
+    x, y = (b.tensor(name, (1, 4), "float32") for name in "xy")
+    b.op("RSQRT", (x,), (y,))
+    model = tmp_path / "root.tflite"
+    model.write_bytes(b.build((x,), (y,)))
+    with pytest.raises(ModelError, match="LiteRT cannot run it: .*positive values"):
+        calibrated(tmp_path, model, 1, 4)
