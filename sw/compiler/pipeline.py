@@ -25,6 +25,8 @@ from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
 from kaniwa.compiler.rewrite.dilated import dilations_folded
 from kaniwa.compiler.rewrite.float_functions import float_functions_folded
+from kaniwa.compiler.rewrite.float_moves import moves_on_bytes
+from kaniwa.compiler.rewrite.float_slopes import float_slopes_folded
 from kaniwa.compiler.rewrite.fold_padding import fold_padding
 from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
@@ -135,7 +137,8 @@ def compile(model: str | PathLike[str] | Graph,
         from kaniwa.importers import load_model
 
         model = load_model(file_path("model", model))
-    folded = float_functions_folded(dilations_folded(check(model)))
+    on_bytes = float_slopes_folded(float_functions_folded(moves_on_bytes(check(model))))
+    folded = dilations_folded(check(on_bytes))
     apart = check(directions_apart(sequences_apart(folded, config), config))
     plan = plan_model(apart, config, options, progress)
     program = check_program(_timed(emit, plan, len(PIPELINE), progress), model.name)

@@ -44,7 +44,20 @@ def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where:
     Table 0 belongs to the op's first input; SUB's second table is negative. Raises CompileError
     where no rescaling is exact.
     """
-    combine, tables, rule, zero_point = _parts(graph, op, where)
+    if not _is_real_sum(op):
+        return _proved(_parts(graph, op, where), operand, bounds, bits, where)
+    a, b, out = _quantizations(graph, op)
+    try:
+        return _proved((np.add, *_real_sum(graph, op, max(a.scale, b.scale), where)), operand,
+                       bounds, bits, where)
+    except CompileError:    # halves are exact in steps of the result, not in those of an operand
+        return _proved((np.add, *_real_sum(graph, op, out.scale, where)), operand, bounds, bits,
+                       where)
+
+
+def _proved(parts: tuple[np.ufunc, Int64, Rule, int], operand: int, bounds: Bounds, bits: int,
+            where: str) -> Sum:
+    combine, tables, rule, zero_point = parts
     combined = np.sort(combine(tables[0][:, None], tables[1][None, :]), axis=None)
     combined = combined[np.diff(combined, prepend=combined[0] - 1) != 0]    # np.unique, but faster
     rescale = prove_values(rule, combined, zero_point, bounds, bits, where)
@@ -96,8 +109,6 @@ def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int
         return np.add, np.stack([first * VALUES, second * VALUES + more]), exact(1), 0
     if op.rule == "litert_mul":
         return np.multiply, *_product(graph, op)
-    if _is_real_sum(op):
-        return np.add, *_real_sum(graph, op, where)
     if op.rule == "qdq":
         return np.multiply, *_product(graph, op)
     return np.add, *_sum(graph, op, where)
@@ -151,25 +162,27 @@ def _sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
             out.zero_point)
 
 
-def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
+def _real_sum(graph: Graph, op: Op, unit: float, where: str) -> tuple[Int64, Rule, int]:
     """Rule ``qdq``: (a * sa +- b * sb) / sy in float64, half to even.
 
-    Tables in units of the larger scale / 2^bits; good if each sum of entries has one result and
-    the results grow with it.
+    Tables in steps of ``unit`` / 2^bits; good if each sum of entries has one result and the results
+    grow with it.
     """
-    a, b, out = _quantizations(graph, op)
+    out = quantization(graph.tensors[op.outputs[0]])
     first, second = _real_operands(graph, op)
     results = _rounded(first[:, None] + second[None, :], out).reshape(-1)
-    larger = max(a.scale, b.scale)
-    for bits in range(21, 7, -1):      # 21 bits and 9 of two operands' values: 31 with the sign
-        tables = np.stack([np.rint(np.ldexp(part / larger, bits)).astype(np.int64)
+    largest = (np.abs(first).max() + np.abs(second).max()) / unit
+    # A sum has 31 bits with the sign: of a scale as the unit, 9 before the point.
+    most = min(21, 30 - math.frexp(largest)[1])
+    for bits in range(most, 7, -1):
+        tables = np.stack([np.rint(np.ldexp(part / unit, bits)).astype(np.int64)
                            for part in (first, second)])
         sums = (tables[0][:, None] + tables[1][None, :]).reshape(-1)
         values, places = np.unique(sums, return_index=True)
         of_value = results[places]
         if (np.diff(of_value) >= 0).all() and (
                 of_value[np.searchsorted(values, sums)] == results).all():
-            slope = math.ldexp(larger / out.scale, -bits)
+            slope = math.ldexp(unit / out.scale, -bits)
             return tables, listed(values, of_value, slope, Rounding.EVEN), out.zero_point
     raise CompileError(f"{where}: no tables reproduce its rounding exactly; leave it to the host")
 

@@ -65,7 +65,8 @@ def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
 
 def for_all_values(graph: Graph, ops: Sequence[Op], source: int, every: np.ndarray) -> np.ndarray:
     """What the last of ``ops``, one behind the other, gives for ``every`` value of the tensor
-    ``source``; all others that they read are their own, or constants of one value.
+    ``source``; all others that they read are their own, or constants: of one value, or of as many
+    as ``every`` has columns.
 
     Raises ModelError where the reference has no result for some value.
     """
@@ -76,8 +77,9 @@ def for_all_values(graph: Graph, ops: Sequence[Op], source: int, every: np.ndarr
     for op in ops:
         for i in op.inputs:
             if i not in values:
-                data = graph.tensors[i].data
-                values[i] = None if data is None else data.reshape(-1)[:1]
+                constant = graph.tensors[i]
+                values[i] = None if constant.data is None else constant.data.reshape(-1)[
+                    :1 if has_one_value(constant) else None]
         values.update(zip(op.outputs, run_op(whole, op, [values[i] for i in op.inputs]),
                           strict=True))
     result = values[ops[-1].outputs[0]]

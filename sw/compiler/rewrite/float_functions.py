@@ -15,6 +15,7 @@ import numpy as np
 
 from kaniwa.compiler.array.elementwise import has_one_value
 from kaniwa.compiler.array.functions import for_all_values
+from kaniwa.compiler.rewrite.unread import without_unread
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.functions import FUNCTIONS
 from kaniwa.golden.registry import kernel_of
@@ -25,7 +26,7 @@ __all__ = ["float_functions_folded"]
 
 # Element by element, with constants of one value.
 KINDS = {*FUNCTIONS, "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "RSQRT", "SQUARE", "RELU",
-         "RELU6", "PRELU", "QUANTIZE"}
+         "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "PRELU", "QUANTIZE"}
 BYTES = ("int8", "uint8")
 MOST = 32      # operators of a function
 
@@ -34,16 +35,26 @@ def float_functions_folded(graph: Graph) -> Graph:
     """``graph`` with a LOOKUP in place of each such function; operators that nothing reads then
     are left out."""
     made = {i: op for op in graph.ops for i in op.outputs}
-    ops = [_looked_up(graph, op, made) or op for op in graph.ops]
+    kept = {*graph.outputs, *(state.following for state in graph.state)}
+    ops, same = list[Op](), dict[int, int]()
+    for op in graph.ops:
+        found = _looked_up(graph, op, made) or op
+        if found.kind == "LOOKUP" and not kept.intersection(found.outputs) and _changes_nothing(
+                graph, found):
+            same[found.outputs[0]] = same.get(found.inputs[0], found.inputs[0])
+        ops.append(found)
     if all(op.kind != "LOOKUP" for op in ops):
         return graph
-    needed = {*graph.outputs, *(state.following for state in graph.state)}
-    kept = list[Op]()
-    for op in reversed(ops):
-        if needed.intersection(op.outputs) or not op.outputs:
-            kept.append(op)
-            needed.update(op.inputs)
-    return replace(graph, ops=tuple(reversed(kept)))
+    ops = [replace(op, inputs=tuple(same.get(i, i) for i in op.inputs)) for op in ops]
+    return replace(graph, ops=without_unread(graph, ops))
+
+
+def _changes_nothing(graph: Graph, op: Op) -> bool:
+    """True of a function of 8 bits that gives each value of a tensor itself."""
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    least = np.iinfo(x.dtype).min
+    return ((x.dtype, x.shape, x.quantization) == (y.dtype, y.shape, y.quantization)
+            and op.attributes["table"] == tuple(range(least, least + 256)))
 
 
 def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:

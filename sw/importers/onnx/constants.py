@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -46,13 +46,17 @@ def folded(builder: Builder, node: Node, values: list[Value | None]) -> Value | 
     if fold is None or not values:
         return None
     arrays: list[Any] = []
+    steps = values[0].steps if isinstance(values[0], Known) else None
+    moved = node.kind in MOVES and steps is not None and steps.axis is None
     for value in values:
         if value is None and node.kind in WITH_GAPS:
             arrays.append(None)
             continue
-        if not isinstance(value, Known) or value.steps is not None:
+        if not isinstance(value, Known) or value.steps is not None and not (
+                node.kind in NUMBERS or moved and value is values[0]):
             return None
-        arrays.append(value.data)
+        arrays.append(value.data if value.steps is None or moved
+                      else value.real.astype(np.float32))
     try:
         with np.errstate(all="ignore"):
             result = fold(node.attributes, arrays)
@@ -62,7 +66,7 @@ def folded(builder: Builder, node: Node, values: list[Value | None]) -> Value | 
                            ModelError) from None
     if result.ndim > MAXIMUM_RANK or result.size > MAXIMUM_ELEMENTS:
         raise builder.fail("makes a constant that is too large")
-    return Known(np.array(result))
+    return Known(np.array(result), steps if moved else None)
 
 
 def _limited(size: int) -> None:
@@ -160,6 +164,34 @@ def _expand(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
     return np.broadcast_to(x[0], shape)
 
 
+def _tile(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
+    repeats = [int(n) for n in x[1].reshape(-1)]
+    if len(repeats) != x[0].ndim or min(repeats, default=0) < 0:
+        raise ValueError
+    _limited(x[0].size * prod(repeats))
+    return np.tile(x[0], repeats)
+
+
+def _range(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
+    """Range: each number is the one before it and the step, in the operands' own type."""
+    start, limit, delta = (a.reshape(()) for a in x)
+    count = max(0, ceil((float(limit) - float(start)) / float(delta)))
+    _limited(count)
+    steps = np.full(count, delta, start.dtype)
+    steps[:1] = start
+    return np.add.accumulate(steps, dtype=start.dtype)
+
+
+def _modulo(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
+    """Mod: the sign is the divisor's or, with fmod, the dividend's."""
+    return np.asarray((np.fmod if attributes.get("fmod") else np.mod)(*x))
+
+
+# What moves the integers of a constant with one scale; a scale of each channel would move, too.
+MOVES = ("Identity", "Gather", "Unsqueeze", "Squeeze", "Slice", "Reshape", "Transpose", "Expand",
+         "Tile")
+# Arithmetic that a constant with a quantization goes into as the float32 that it stands for.
+NUMBERS = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Neg", "Abs", "Sqrt")
 FOLDABLE: dict[str, Fold] = {
     "Identity": lambda a, x: x[0],
     "Cast": _cast,
@@ -185,4 +217,16 @@ FOLDABLE: dict[str, Fold] = {
     "Clip": _clip,
     "ConstantOfShape": _filled,
     "Expand": _expand,
+    "Tile": _tile,
+    "Range": _range,
+    "Mod": _modulo,
+    "Equal": _arithmetic(np.equal),
+    "Less": _arithmetic(np.less),
+    "LessOrEqual": _arithmetic(np.less_equal),
+    "Greater": _arithmetic(np.greater),
+    "GreaterOrEqual": _arithmetic(np.greater_equal),
+    "And": _arithmetic(np.logical_and),
+    "Or": _arithmetic(np.logical_or),
+    "Not": _arithmetic(np.logical_not),
+    "Where": _arithmetic(np.where),
 }

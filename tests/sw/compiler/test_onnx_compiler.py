@@ -86,7 +86,8 @@ def sum_graph(scales: tuple[float, float, float], zero_points: tuple[int, int, i
 
 @pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
 @pytest.mark.parametrize("scales", [(0.5, 0.5, 1.0), (0.5, 0.25, 1.0), (0.1, 0.1, 0.2),
-                                    (0.3, 0.017, 0.21), (2.0, 0.001, 1.0)])
+                                    (0.3, 0.017, 0.21), (2.0, 0.001, 1.0),
+                                    (0.5132676362991333, 0.40338751673698425, 0.8067750334739685)])
 def test_ties_of_sums_and_products_are_rounded_to_even(
         kind: str, scales: tuple[float, float, float]) -> None:
     """Every pair of operands, also where half of the results are ties."""

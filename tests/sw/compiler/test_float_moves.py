@@ -1,0 +1,204 @@
+"""What a quantiser left in float32 between a DEQUANTIZE and a QUANTIZE, on the accelerator.
+
+The models are TFLite files, so golden is also compared with LiteRT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
+from kaniwa.compiler.pipeline import compile
+from kaniwa.compiler.rewrite.float_functions import float_functions_folded
+from kaniwa.compiler.rewrite.float_moves import moves_on_bytes
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
+from kaniwa.graph import Graph
+from kaniwa.importers.tflite.importer import import_tflite
+from kaniwa.verify.litert import LiteRT
+
+SIDE, CHANNELS = 8, 16
+SHAPE = (1, SIDE, SIDE, CHANNELS)
+SCALE, ZERO = 0.05, -7
+Middle = Callable[["Islands", int], int]
+
+
+class Islands(ModelBuilder):
+    """A file of int8 tensors, with parts in float32."""
+
+    def numbers(self, name: str, values: object, dtype: str = "int32") -> int:
+        data = np.array(values, dtype)
+        return self.tensor(name, data.shape, dtype, data=data)
+
+    def float32(self, kind: str, inputs: tuple[int, ...], *shapes: tuple[int, ...],
+                **options: object) -> int:
+        """An operator whose results have these shapes; the number of the first one."""
+        made = [self.tensor(f"{kind}{len(self.tensors) + i}", shape, "float32")
+                for i, shape in enumerate(shapes)]
+        self.op(kind, inputs, tuple(made), **options)
+        return made[0]
+
+    def bytes_of(self, x: int, scale: float = SCALE, zero_point: int = ZERO) -> int:
+        """``x`` in int8."""
+        y = self.tensor(f"bytes{len(self.tensors)}", self.tensors[x].shape, scale=scale,
+                        zero_point=zero_point)
+        self.op("QUANTIZE", (x,), (y,))
+        return y
+
+    def real(self, x: int) -> int:
+        """``x`` in float32."""
+        return self.float32("DEQUANTIZE", (x,), tuple(self.tensors[x].shape))
+
+
+def behind(middle: Middle) -> tuple[Islands, int]:
+    """An input, what a part in float32 makes of it, in int8 again, between two functions of int8:
+    the device has work on both sides."""
+    b = Islands()
+    x = b.tensor("x", SHAPE, scale=SCALE, zero_point=ZERO)
+    before = b.tensor("before", SHAPE, scale=SCALE, zero_point=ZERO)
+    b.op("RELU_N1_TO_1", (x,), (before,))
+    made = middle(b, b.real(before))
+    made = made if b.tensors[made].dtype != "float32" else b.bytes_of(made)
+    after = b.tensor("after", b.tensors[made].shape, scale=0.04, zero_point=3)
+    b.op("RELU", (made,), (after,))
+    return b, after
+
+
+def assert_on_the_device(content: bytes, target: str) -> Graph:
+    """All of the model runs there, with golden's results, which are LiteRT's."""
+    graph = import_tflite(content, "islands.tflite")
+    x = np.random.default_rng(1).integers(-128, 128, SHAPE, np.int8)
+    expected = golden.run(graph, [x])
+    theirs = LiteRT(content, graph).run([x])
+    program = compile(graph, target)
+    assert not program.host_ops, [(op.kind, op.why) for op in program.host_ops]
+    with devices.open("emulator", target) as device:
+        got = Session(program, device).run([x])
+    for i in graph.outputs:
+        np.testing.assert_array_equal(theirs[i], expected[i])
+        np.testing.assert_array_equal(got[graph.tensors[i].name], expected[i])
+    return graph
+
+
+MOVES: dict[str, Middle] = {
+    "depth to space": lambda b, x: b.float32("DEPTH_TO_SPACE", (x,), (1, 16, 16, 4), BlockSize=2),
+    "two views": lambda b, x: b.float32("SQUEEZE", (
+        b.float32("EXPAND_DIMS", (x, b.numbers("axis", 2)), (1, SIDE, 1, SIDE, CHANNELS)),),
+        SHAPE, SqueezeDims=[2]),
+    "reversed": lambda b, x: b.float32("REVERSE_V2", (x, b.numbers("axes", [2])), SHAPE),
+    "repeated": lambda b, x: b.float32("TILE", (x, b.numbers("times", [1, 2, 1, 1])),
+                                       (1, 2 * SIDE, SIDE, CHANNELS)),
+    "largest": lambda b, x: b.float32("REDUCE_MAX", (x, b.numbers("axes", [1, 2])),
+                                      (1, 1, 1, CHANNELS), KeepDims=True),
+    "first of two": lambda b, x: b.float32(
+        "SPLIT_V", (x, b.numbers("sizes", [12, 4]), b.numbers("axis", 3)),
+        (1, SIDE, SIDE, 12), (1, SIDE, SIDE, 4), NumSplits=2),
+    "padded": lambda b, x: b.float32("PAD", (x, b.numbers("by", [[0, 0], [1, 2], [2, 1], [0, 0]])),
+                                     (1, SIDE + 3, SIDE + 3, CHANNELS)),
+    "a move and a function": lambda b, x: b.float32("LOGISTIC", (
+        b.float32("TRANSPOSE", (x, b.numbers("order", [0, 2, 1, 3])), SHAPE),), SHAPE),
+}
+
+
+@pytest.mark.parametrize(("name", "target"), [
+    (name, target) for name in MOVES for target in ("base", "nano")
+    if (name, target) != ("largest", "nano")])      # which has no maxima
+def test_moves_between_a_dequantize_and_a_quantize_are_of_bytes(name: str, target: str) -> None:
+    b, y = behind(MOVES[name])
+    assert_on_the_device(b.build((0,), (y,)), target)
+
+
+def test_the_smaller_of_two_functions_is_one_of_bytes() -> None:
+    """QUANTIZE keeps the order, so the smaller is chosen behind it."""
+    b, y = behind(lambda b, x: b.float32("MINIMUM", (
+        b.float32("LOGISTIC", (x,), SHAPE), b.float32("RELU", (x,), SHAPE)), SHAPE))
+    assert_on_the_device(b.build((0,), (y,)), "base")
+
+
+def test_a_place_of_the_largest_is_that_of_the_bytes() -> None:
+    b = Islands()
+    x = b.tensor("x", SHAPE, scale=SCALE, zero_point=ZERO)
+    y = b.tensor("places", SHAPE[:-1], "int32")
+    b.op("ARG_MAX", (b.real(x), b.numbers("axis", -1)), (y,), OutputType=2)
+    assert_on_the_device(b.build((x,), (y,)), "base")
+
+
+def test_parts_of_a_split_may_have_their_own_steps() -> None:
+    b = Islands()
+    x = b.tensor("x", SHAPE, scale=SCALE, zero_point=ZERO)
+    half = (1, SIDE, SIDE, CHANNELS // 2)
+    first = b.float32("SPLIT", (b.numbers("axis", 3), b.real(x)), half, half, NumSplits=2)
+    parts = [b.bytes_of(first, 0.03, 5), b.bytes_of(first + 1, 0.09, -20)]
+    assert_on_the_device(b.build((x,), parts), "base")
+
+
+def test_a_quantize_that_changes_nothing_is_no_pass() -> None:
+    """The same steps on both sides of a move: only the move is left."""
+    for scale, kinds in ((SCALE, ["REVERSE_V2"]), (0.06, ["REVERSE_V2", "LOOKUP"])):
+        b, y = behind(lambda b, x, scale=scale: b.bytes_of(
+            b.float32("REVERSE_V2", (x, b.numbers("axes", [2])), SHAPE), scale))
+        graph = import_tflite(b.build((0,), (y,)), "same.tflite")
+        left = float_functions_folded(moves_on_bytes(graph))
+        assert [op.kind for op in left.ops] == ["RELU_N1_TO_1", *kinds, "RELU"]
+
+
+def test_what_stays_in_float32_is_moved_by_the_host() -> None:
+    """A result in float32 is the model's own: nothing quantises it again."""
+    b = Islands()
+    x = b.tensor("x", SHAPE, scale=SCALE, zero_point=ZERO)
+    before = b.tensor("before", SHAPE, scale=SCALE, zero_point=ZERO)
+    b.op("RELU_N1_TO_1", (x,), (before,))
+    y = MOVES["repeated"](b, b.real(before))
+    program = compile(import_tflite(b.build((x,), (y,)), "edge.tflite"), "base")
+    assert [op.kind for op in program.host_ops] == ["DEQUANTIZE", "TILE"]
+
+
+def test_a_clamp_within_a_move_keeps_it_in_float32() -> None:
+    """MAX_POOL_2D with an activation of its own clamps real values."""
+    b, y = behind(lambda b, x: b.float32(
+        "MAX_POOL_2D", (x,), (1, 4, 4, CHANNELS), Padding=1, StrideH=2, StrideW=2, FilterHeight=2,
+        FilterWidth=2, FusedActivationFunction=3))
+    program = compile(import_tflite(b.build((0,), (y,)), "clamp.tflite"), "base")
+    assert "MAX_POOL_2D" in {op.kind for op in program.host_ops}
+
+
+def slopes_between(slopes: np.ndarray, scales: tuple[float, float],
+                   zero_points: tuple[int, int]) -> bytes:
+    """PRELU in float32 of every int8 in each channel."""
+    b, shape = Islands(), (1, 256, 1, len(slopes))
+    x = b.tensor("x", shape, scale=scales[0], zero_point=zero_points[0])
+    alpha = b.numbers("alpha", slopes.reshape(1, 1, -1), "float32")
+    made = b.float32("PRELU", (b.real(x), alpha), shape)
+    return b.build((x,), (b.bytes_of(made, scales[1], zero_points[1]),))
+
+
+@pytest.mark.parametrize("zero_points", [(-128, -128), (1, -55), (127, 3), (-20, 127), (0, 0)])
+@pytest.mark.parametrize("scales", [(0.085, 0.059), (0.5, 1.0), (0.02, 0.5), (0.7, 0.013)])
+def test_slopes_of_channels_are_exact_for_every_value(scales: tuple[float, float],
+                                                      zero_points: tuple[int, int]) -> None:
+    slopes = np.random.default_rng(3).uniform(-0.3, 1.4, 24).astype(np.float32)
+    slopes[:4] = 0, 1, 0.25, -0.5
+    content = slopes_between(slopes, scales, zero_points)
+    graph = import_tflite(content, "slopes.tflite")
+    every = np.broadcast_to(np.arange(-128, 128, dtype=np.int8)[:, None], (256, 24))
+    x = every.reshape(1, 256, 1, 24)
+    expected = golden.run(graph, [x])[graph.outputs[0]]
+    np.testing.assert_array_equal(LiteRT(content, graph).run([x])[graph.outputs[0]], expected)
+    for target in ("base", "nano"):
+        program = compile(graph, target)
+        assert not program.host_ops, [(op.kind, op.why) for op in program.host_ops]
+        with devices.open("emulator", target) as device:
+            (got,) = Session(program, device).run([x]).values()
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_ties_that_float32_rounds_either_way_stay_the_hosts() -> None:
+    """0.25 * 0.7 / 0.01 is 17.5: of its odd multiples float32 has some above the tie, some below.
+    """
+    slopes = np.array([0.25, 0.5], np.float32)
+    program = compile(import_tflite(slopes_between(slopes, (0.7, 0.01), (-20, 127)), "ties.tflite"))
+    assert "PRELU" in {op.kind for op in program.host_ops}
