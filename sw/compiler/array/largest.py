@@ -72,35 +72,45 @@ def largest_of(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, in
     """Of [outer, compared, inner] elements the largest ones [1, outer, 1, inner]: of every so many
     neighbors, and then of these.
 
-    Raises UnsupportedError where there are too many in a prime number.
+    Raises UnsupportedError where the line buffer does not hold two of them.
     """
     outer, count, inner = view
     lanes = max(n for n in range(1, rewriter.config.depthwise_lanes + 1) if count % n == 0)
     parts = [(count, inner)] if inner > 1 else [(count // lanes, lanes), (lanes, 1)]
     for number, (left, deep) in enumerate(parts):
         while left > 1:
-            width = _window(rewriter, op, left, deep)
-            wide = rewriter.reshaped(op, source, (1, outer, left, deep))
-            left //= width
-            source = rewriter.tensor(f"{op.name}:{name}{number}x{left}", (1, outer, left, deep),
-                                     quantization=UNIT)
+            # One below the other where they are too many for a row.
+            down = left * deep > FIELDS["line_pitch"].high - 2 * rewriter.config.read_bytes
+            width, stride = _window(rewriter, op, left, deep, "stride_rows" if down else "segments")
+            wide = rewriter.reshaped(op, source, (outer, left, 1, deep) if down
+                                     else (1, outer, left, deep))
+            left = (left - width) // stride + 1
+            source = rewriter.tensor(
+                f"{op.name}:{name}{number}x{left}",
+                (outer, left, 1, deep) if down else (1, outer, left, deep), quantization=UNIT)
             rewriter.emit(op, "MAX_POOL_2D", (wide,), {
-                **op.attributes, **PLAIN, "filter": (1, width), "stride": (1, width)}, source,
-                "exact")
+                **op.attributes, **PLAIN, "filter": (width, 1) if down else (1, width),
+                "stride": (stride, 1) if down else (1, stride)}, source, "exact")
     return rewriter.reshaped(op, source, (1, outer, 1, inner))
 
 
-def _window(rewriter: Rewriter, op: Op, count: int, deep: int) -> int:
-    """The most neighbors that are compared at once, of a number of which ``count`` is a multiple:
-    the line buffer has two rows of them."""
+def _window(rewriter: Rewriter, op: Op, count: int, deep: int, field: str) -> tuple[int, int]:
+    """How many of ``count`` neighbors are compared at once, and how far apart the first ones are:
+    the line buffer has two rows of them, and a ``field`` says their number. Some are compared twice
+    where there is no even number."""
     config = rewriter.config
-    most = min(FIELDS["segments"].high, (config.line_bytes // 2 - 2 * config.read_bytes) // deep)
+    most = min(FIELDS[field].high, (config.line_bytes // 2 - 2 * config.read_bytes) // deep)
     width = max((n for n in range(1, most + 1) if count % n == 0), default=1)
-    if width == 1:
-        raise UnsupportedError(
-            f"{describe(rewriter.graph, op)}: it compares {count} values of {deep} channels, at "
-            f"most {most} at once, and {count} is no multiple of fewer")
-    return width
+    if width > 1:
+        return width, width
+    for results in range(-(-count // max(most, 1)), count):
+        stride = count // results
+        width = count - (results - 1) * stride
+        if width <= most:
+            return width, stride
+    raise UnsupportedError(
+        f"{describe(rewriter.graph, op)}: it compares {count} values of {deep} channels, and the "
+        f"line buffer holds {most} of them")
 
 
 def _convolved(rewriter: Rewriter, op: Op, kind: str, source: int, weights: np.ndarray,

@@ -68,8 +68,9 @@ def _weights(rewriter: Rewriter, op: Op, slopes: Tensor) -> int:
 
 def _not_negative(graph: Graph, op: Op, slopes: Tensor) -> tuple[int, ...]:
     """The result where the input is not negative, which no slope changes, and 0 elsewhere."""
-    if "above" in op.attributes:
-        return tuple(op.attributes["above"])
+    above = op.attributes.get("above")
+    if isinstance(above, tuple):
+        return above
     x, y = (quantization(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
     data = np.asarray(slopes.data).reshape(-1)[:1]
     one = tuple(replace(t, shape=(1,), data=data) if t.id == slopes.id else t

@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.array.largest import largest_of
 from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import (
     BYTES,
@@ -134,6 +135,16 @@ def _has_ties(rewriter: Rewriter, op: Op) -> bool:
 
 
 def _max_pool(rewriter: Rewriter, op: Op) -> None:
+    """The largest of a whole map is found step by step where the line buffer does not hold it."""
+    x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
+    _, rows, columns, channels = x.shape
+    config = rewriter.config
+    held = (rows + 1) * (columns * channels + 2 * config.read_bytes) <= config.line_bytes
+    whole = pair(op, "filter") == (rows, columns) and y.shape[1:3] == (1, 1)
+    if whole and not held and op.attributes["activation"] == "NONE":
+        made = largest_of(rewriter, op, x.id, whole_map(x.shape), "largest")
+        rewriter.renamed(op, made, y)
+        return
     check_window(rewriter, op, pair(op, "filter"))
     rewriter.emit(op, "MAX_POOL_2D", op.inputs, {"dilation": (1, 1), **op.attributes, "taps": 0})
 

@@ -51,7 +51,7 @@ def fits_in_blocks(graph: Graph, op: Op, config: AcceleratorConfig) -> bool:
     if op.kind == "AVERAGE_POOL_2D":
         whole = op.attributes["filter"] == shape[1:3] and not any(map(any, paddings(op)))
         return whole and block_of(whole_map(shape), config) is not None
-    view = averaged(graph, op) if op.kind == "MEAN" else None
+    view = averaged(graph, op) if op.kind in ("MEAN", "SUM") else None
     return view is not None and view[2] > 1 and block_of(view, config) is not None
 
 
@@ -92,7 +92,8 @@ def _mean(rewriter: Rewriter, op: Op) -> None:
     assert view is not None
     outer, count, inner = view
     if op.attributes.get("position") in rewriter.in_blocks:
-        in_blocks(rewriter, replace(op, attributes={**op.attributes, "count": count}), view)
+        in_blocks(rewriter, replace(op, attributes={
+            **op.attributes, "count": 1 if op.kind == "SUM" else count}), view)
         return
     rows, columns = x.shape[1:3] if len(x.shape) == 4 and x.shape[0] == outer else (1, count)
     if rows * columns != count:

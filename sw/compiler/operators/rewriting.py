@@ -75,8 +75,8 @@ def block_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[in
 
 
 def in_blocks(rewriter: Rewriter, op: Op, shape: tuple[int, int, int], doubled: int = 0) -> None:
-    """An average of [outer, averaged, inner] elements too many for the line buffer: blocks of
-    channels are moved apart, and are maps of their own."""
+    """An average, or a sum, of [outer, averaged, inner] elements too many for the line buffer:
+    blocks of channels are moved apart, and are maps of their own."""
     block = block_of(shape, rewriter.config)
     assert block is not None      # ``fits_in_blocks``
     (outer, count, inner), (channels, sides) = shape, block
@@ -85,8 +85,9 @@ def in_blocks(rewriter: Rewriter, op: Op, shape: tuple[int, int, int], doubled: 
     apart = rewriter.tensor(f"{x.name}:blocks", (images, *sides, channels), x)
     moved(rewriter, op, x.id, (outer, count, inner // channels, channels), apart)
     made = rewriter.tensor(f"{y.name}:blocks", (images, 1, 1, channels), y)
+    number = {} if op.kind == "SUM" else {"filter": sides}     # that sums are divided by
     unit_depthwise(rewriter, replace(op, inputs=(apart,), outputs=(made,), attributes={
-        **op.attributes, "stride": (1, 1), "padding": NO_PADDING, "filter": sides}), sides, op.rule,
+        **op.attributes, "stride": (1, 1), "padding": NO_PADDING, **number}), sides, op.rule,
         doubled)
     rewriter.renamed(op, made, y)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,10 @@ def constant_places(graph: Graph, op: Op) -> str | None:
 
 
 def few_runs(graph: Graph, op: Op) -> str | None:
-    """Along an axis there are up to 256 runs of neighbors."""
-    worst = max((len(moves) for *_, moves in _mirrored(graph.tensors[op.inputs[0]].shape, op)),
-                default=0)
+    """Along an axis there are up to 256 runs of neighbors, or bytes that matrices put in order."""
+    x = graph.tensors[op.inputs[0]]
+    worst = max((len(moves) for axis, shape, moves in _mirrored(x.shape, op)
+                 if not _edges_are_picked(x.dtype, shape, axis, op)), default=0)
     return None if worst <= MOST_MOVES else (
         f"it copies {worst} runs of an axis, each an instruction; pad less, or leave it to the "
         "host")
@@ -83,28 +85,76 @@ def _slice(rewriter: Rewriter, op: Op) -> None:
 
 
 def _mirror(rewriter: Rewriter, op: Op) -> None:
-    """A COPY for each axis that is padded: of all that is there, and of each run around it."""
+    """A COPY for each axis that is padded: of all that is there, and of each run around it, or of
+    the two sides that matrices have put in order."""
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     parts, source = list(_mirrored((*x.shape, np.dtype(x.dtype).itemsize), op)), x.id
-    for number, (shape, moves) in enumerate(parts):
+    for number, (axis, shape, moves) in enumerate(parts):
         made = y.id if number == len(parts) - 1 else rewriter.tensor(
             f"{y.name}:{number}", shape[:-1], y)
-        copied(rewriter, op, source, moves, made)
+        if len(moves) > MOST_MOVES:
+            _sides(rewriter, op, axis, source, made)
+        else:
+            copied(rewriter, op, source, moves, made)
         source = made
     if not parts:
         rewriter.renamed(op, x.id, y)
 
 
-def _mirrored(shape: tuple[int, ...], op: Op) -> Iterator[tuple[tuple[int, ...], list[Move]]]:
-    """For each axis that MIRROR_PAD pads the shape behind it, and the moves."""
-    paddings, mode = op.attributes["paddings"], op.attributes["mode"]
-    assert isinstance(paddings, tuple) and isinstance(mode, str)
-    for axis, pads in enumerate(paddings):
+def _sides(rewriter: Rewriter, op: Op, axis: int, source: int, result: int) -> None:
+    """``result`` is ``source`` with both sides of its last axis, but for axes of one element, in
+    the order of a mirror."""
+    x, (before, behind) = rewriter.tensors[source], _pads(op)[axis]
+    size, rows = x.shape[axis], prod(x.shape[:axis])
+    places = _around(size, (before, behind), str(op.attributes["mode"]).lower())
+    parts = [(0, _side(rewriter, op, source, axis, places[:before])), (before, source),
+             (before + size, _side(rewriter, op, source, axis, places[before + size:]))]
+    wide = [before, size, behind]
+    moves = tuple(Move(1, rows, n, (0, rows * n, n), (at, rows * len(places), len(places)))
+                  for (at, _), n in zip(parts, wide, strict=True) if n)
+    rewriter.emit(op, "COPY", tuple(part for (_, part), n in zip(parts, wide, strict=True) if n),
+                  {**op.attributes, "taps": 0, "moves": moves}, result)
+
+
+def _side(rewriter: Rewriter, op: Op, source: int, axis: int, places: list[int]) -> int:
+    """Some ``places`` near each other of an axis, as a matrix picks them."""
+    x = rewriter.tensors[source]
+    if not places:
+        return source
+    first, past = min(places), max(places) + 1
+    bounds = [(0, n, 1) for n in x.shape]
+    bounds[axis] = (first, past - first, 1)
+    shapes = [(*x.shape[:axis], n, *x.shape[axis + 1:]) for n in (past - first, len(places))]
+    name = f"{x.name}:{places[0]}to{places[-1]}"
+    cut, made = (rewriter.tensor(f"{name}:{which}", shape, x)
+                 for which, shape in zip(("cut", "mirrored"), shapes, strict=True))
+    cut_from(rewriter, op, source, bounds, cut)
+    gathered_along(rewriter, op, cut, (shapes[0][:axis + 1], axis),
+                   [place - first for place in places], made)
+    return made
+
+
+def _pads(op: Op) -> tuple[Pair, ...]:
+    paddings = op.attributes["paddings"]
+    assert isinstance(paddings, tuple)
+    return paddings
+
+
+def _edges_are_picked(dtype: str, shape: tuple[int, ...], axis: int, op: Op) -> bool:
+    """True for bytes of which the axis is the last one, whose sides matrices can pick."""
+    return prod(shape[axis + 1:]) == 1 and all(
+        picks(dtype, (pad,), 0, pad) for pad in _pads(op)[axis])
+
+
+def _mirrored(shape: tuple[int, ...],
+              op: Op) -> Iterator[tuple[int, tuple[int, ...], list[Move]]]:
+    """Each axis that MIRROR_PAD pads, the shape behind it, and the moves."""
+    for axis, pads in enumerate(_pads(op)):
         if any(pads):
-            places = _around(shape[axis], pads, mode.lower())
+            places = _around(shape[axis], pads, str(op.attributes["mode"]).lower())
             moves = gathered(shape, axis, places)
             shape = (*shape[:axis], len(places), *shape[axis + 1:])
-            yield shape, moves
+            yield axis, shape, moves
 
 
 def _gather(rewriter: Rewriter, op: Op) -> None:

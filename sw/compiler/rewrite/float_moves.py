@@ -57,7 +57,8 @@ class _Rewriting:
             for made in self._on_bytes(op, picked):
                 ops.append(made)
                 self._made.update(dict.fromkeys(made.outputs, made))
-        return replace(self._graph, tensors=tuple(self._tensors), ops=without_unread(self._graph, ops))
+        return replace(self._graph, tensors=tuple(self._tensors),
+                       ops=without_unread(self._graph, ops))
 
     def _on_bytes(self, op: Op, picked: dict[Op, Op]) -> Sequence[Op]:
         if op in picked:

@@ -80,3 +80,22 @@ def test_means_of_large_maps_between_equal_steps_are_half_to_even(target: str) -
         value.reshape(840, 12)[:, 6:] += 1
         (got,) = session.run([value]).values()
         np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.1, 3.0])     # 0.05: that of what is summed
+@pytest.mark.parametrize("shape", [(1, 600, 40), (2, 1200, 16)])
+def test_sums_of_more_than_the_line_buffer_holds_are_not_divided(shape: tuple[int, ...],
+                                                                 scale: float) -> None:
+    b = GraphBuilder(4)
+    x = b.tensor(shape, 0.05, -79)
+    y = b.op("SUM", (x,), b.tensor((shape[0], shape[2]), scale, -81), "qdq", axes=(1,),
+             bounds=(-128, 127))
+    graph = b.graph((x,), (y,))
+    for target in ("base", "small", "nano"):
+        program = compile(graph, target, require_accelerator=True)
+        session = Session(program, devices.open("emulator", target))
+        value = (b.rng.integers(-2, 3, shape) - 79).astype(np.int8)
+        (got,) = session.run([value]).values()
+        expected = golden.run(graph, [value])[y]
+        assert 1 < np.unique(expected).size and expected.max() < 127
+        np.testing.assert_array_equal(got, expected)

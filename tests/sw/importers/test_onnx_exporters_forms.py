@@ -129,7 +129,35 @@ def rows(b: OnnxBuilder, x: str) -> str:
         shape, b.constant(np.array([-1]))], axis=0)])
 
 
-@pytest.mark.parametrize("form", [resized, halves, rows])
+def anchors(b: OnnxBuilder, x: str) -> str:
+    """Distances from the middle of each pixel, as detectors compute their boxes."""
+    def grid(axis: int) -> str:
+        n = b.node("Gather", [b.node("Shape", [x]), b.constant(np.array(axis))])
+        count = b.node("Range", [b.constant(np.float32(0)), b.node("Cast", [n], to=1),
+                                 b.constant(np.float32(1))])
+        half = b.quantized(b.constant(np.float32(0.5)), 0.5 / 127)
+        return b.quantized(b.node("Add", [b.quantized(count, 0.1), half]), 0.1)
+
+    size = b.constant(np.array([1, 1, 10, 12]))
+    across = b.node("Expand", [grid(3), size])
+    down = b.node("Expand", [b.node("Reshape", [grid(2), b.constant(np.array([1, 1, -1, 1]))]),
+                             size])
+    places = b.quantized(b.node("Concat", [across, down], axis=1), 0.1)
+    return b.quantized(b.node("Sub", [places, x]), 0.1)
+
+
+def signs(b: OnnxBuilder, x: str) -> str:
+    """The shape of an Expand with -1 for what stays: chosen by Where."""
+    shape = b.node("Shape", [x])
+    given = b.constant(np.array([-1, 2, -1, 12]))
+    kept = b.node("Where", [b.node("Equal", [given, b.constant(np.array(-1))]), shape, given])
+    few = b.node("Mod", [kept, b.constant(np.array([2, 3, 11, 13]))])
+    again = b.node("Tile", [few, b.constant(np.array([2]))])
+    return b.node("Reshape", [x, b.node("Slice", [again, b.constant(np.array([0])),
+                                                  b.constant(np.array([4]))])])
+
+
+@pytest.mark.parametrize("form", [resized, halves, rows, anchors, signs])
 def test_shapes_that_are_computed_in_float32_are_constants(
         form: Callable[[OnnxBuilder, str], str], tmp_path: Path) -> None:
     b = OnnxBuilder(4)

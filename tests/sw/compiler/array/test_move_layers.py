@@ -99,6 +99,9 @@ CASES = {
     "reflect channels": mirrored((3, 9), ((0, 0), (2, 4)), "SYMMETRIC", "uint8"),
     "repeat the edge": mirrored((1, 4, 5, 8), ((0, 0), (2, 1), (1, 3), (0, 0)), "EDGE"),
     "wrap": mirrored((1, 7, 5, 4), ((0, 0), (3, 5), (2, 0), (0, 0)), "WRAP", "int16"),
+    "reflect many channels": mirrored((2, 300), ((0, 0), (150, 130))),
+    "reflect a long row": mirrored((1, 2, 300, 1), ((0, 0), (1, 0), (0, 256), (0, 0)), "SYMMETRIC"),
+    "repeat the edge of few": mirrored((3, 9), ((0, 0), (128, 129)), "EDGE", "uint8"),
     "reflect nothing": mirrored((4, 6), ((0, 0), (0, 0))),
     "tile pixels": tiled((1, 1, 1, 24), (1, 5, 6, 1)),
     "tile rows": tiled((2, 3, 4, 5), (1, 3, 1, 1)),
@@ -152,6 +155,8 @@ def test_moves_equal_golden(target: str, name: str) -> None:
 @pytest.mark.parametrize(("graph", "reason"), [
     (cut((300, 9), (299, 0), (1, 9), (-1, 1)), "it takes 298 elements backwards"),
     (mirrored((1, 300, 4), ((0, 0), (280, 0), (0, 0))), "it copies 281 runs of an axis"),
+    (mirrored((2, 300), ((0, 0), (257, 0))), "it copies 258 runs of an axis"),
+    (mirrored((2, 300), ((0, 0), (150, 150)), "REFLECT", "int16"), "it copies 301 runs"),
     (moved("REVERSE_V2", [(257, 4)], [(257, 4)], axes=(0,)), "reverses 257 positions"),
     (gathered((600, 4), 0, list(range(0, 600, 2))), "it copies 300 runs of neighbors"),
     (gathered((2, 3, 4), 2, [[0, 2], [1, 3]], batch_dims=1), "other indices for each of a batch"),
