@@ -17,6 +17,7 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 
 __all__ = ["prelu_by_channel"]
 
+FRACTIONS = 64     # of a step, by which a line may miss zero
 ALONE = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING, "activation": "NONE",
          "taps": 0}
 
@@ -31,7 +32,7 @@ def prelu_by_channel(rewriter: Rewriter, op: Op) -> None:
     zero, (low, high) = quantization(y).zero_point, bounds_of(op, y)
     if not low <= zero <= high:
         raise UnsupportedError(f"{describe(graph, op)}: 0 is beyond its limits; clamp it behind")
-    weights = _weights(rewriter, op, slopes)
+    weights, *bias = _weights(rewriter, op, slopes)
     falling = bool((np.asarray(rewriter.tensors[weights].data) < 0).any())
     source, shape = x.id, as_map(x.shape)
     if falling:      # their products with what is positive are no less than 0
@@ -41,7 +42,7 @@ def prelu_by_channel(rewriter: Rewriter, op: Op) -> None:
                                              "table": tuple(least.tolist())}, source)
     below = rewriter.tensor(f"{y.name}:below", shape, y)
     rewriter.emit(
-        op, "DEPTHWISE_CONV_2D", (rewriter.reshaped(op, source, shape), weights),
+        op, "DEPTHWISE_CONV_2D", (rewriter.reshaped(op, source, shape), weights, *bias),
         {**op.attributes, **ALONE, "bounds": (low, high if falling else zero)}, below,
         "qdq" if op.rule == "qdq" else "litert_mul")
     above = rewriter.tensor(f"{y.name}:above", y.shape, y)
@@ -51,19 +52,30 @@ def prelu_by_channel(rewriter: Rewriter, op: Op) -> None:
         **op.attributes, "taps": 0, "of_bytes": (1, 1, -zero), "bounds": (low, high)})
 
 
-def _weights(rewriter: Rewriter, op: Op, slopes: Tensor) -> int:
-    """The slopes as weights of a depthwise convolution; real numbers as scales of 1 and -1."""
-    data, q = np.asarray(slopes.data).reshape(-1), slopes.quantization
+def _weights(rewriter: Rewriter, op: Op, slopes: Tensor) -> tuple[int, ...]:
+    """The slopes as weights of a depthwise convolution; real numbers as scales of 1 and -1.
+
+    Lines of real slopes that do not pass zero have ``offsets``, in steps / ``FRACTIONS``: these are
+    biases then, behind the weights.
+    """
+    data, q, bias = np.asarray(slopes.data).reshape(-1), slopes.quantization, list[int]()
     if q is None:
-        scales = tuple(float(abs(slope)) or 1.0 for slope in data)
+        scales = np.where(data == 0, 1.0, np.abs(data).astype(np.float64))
         numbers = np.sign(data).astype(np.int64)
-        q = Quantization(scales, (0,) * len(scales), 3)
+        offsets = np.array(op.attributes.get("offsets", (0,)))
+        if offsets.any():
+            bias.append(rewriter.tensor(f"{op.name}:offsets", (len(data),), None,
+                                        (offsets * numbers).astype(np.int32)))
+            scales, numbers = scales / FRACTIONS, numbers * FRACTIONS
+        q = Quantization(tuple(scales.tolist()), (0,) * len(scales), 3)
     else:
         numbers = data.astype(np.int64) - q.zero_point
         q = Quantization((q.scale,), (0,))
     small = -128 <= numbers.min() and numbers.max() <= 127
-    return rewriter.tensor(f"{op.name}:slopes", (1, 1, 1, len(numbers)), None,
-                           numbers.astype(np.int8 if small else np.int16).reshape(1, 1, 1, -1), q)
+    weights = rewriter.tensor(
+        f"{op.name}:slopes", (1, 1, 1, len(numbers)), None,
+        numbers.astype(np.int8 if small else np.int16).reshape(1, 1, 1, -1), q)
+    return weights, *bias
 
 
 def _not_negative(graph: Graph, op: Op, slopes: Tensor) -> tuple[int, ...]:

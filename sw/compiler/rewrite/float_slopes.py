@@ -5,7 +5,9 @@
 Of each channel 256 values have 256 results, which the reference kernels give. Those of values that
 are not negative are the same in all channels. The others lie on a line through zero, but for how
 float32 rounds: its slope is anywhere between the least and the greatest with which every result
-is the nearest one. Where no slope is, as it stands for in float32, the operator stays as it is.
+is the nearest one. Where float32 has some halves above the tie and some below there is none: then
+the line passes zero at a 64th of a step or several. Where that does not help either, the operator
+stays as it is.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import numpy as np
 
 from kaniwa.compiler.array.elementwise import has_one_value
 from kaniwa.compiler.array.functions import for_all_values
+from kaniwa.compiler.array.slopes import FRACTIONS
 from kaniwa.compiler.plan.lookup import EVERY
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.rewrite.unread import without_unread
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.graph import Graph, Op, Quantization, Tensor
 
 __all__ = ["float_slopes_folded"]
 
@@ -67,18 +70,36 @@ def _on_bytes(graph: Graph, chain: tuple[Op, Op, Op], tensors: list[Tensor]) -> 
     found = results[:, ~positive].astype(np.float64)
     if (results[:, positive] != results[0, positive]).any():
         return None
-    factor = _between(steps, found - y.zero_point, y.zero_point)
-    rounded = (factor * y.scale / x.scale).astype(np.float32)
-    again = np.clip(np.rint(np.outer(rounded.astype(np.float64) * x.scale / y.scale, steps))
-                    + y.zero_point, -128, 127)
-    if (again != found).any():
+    lines = _lines(steps, found, x, y)
+    if lines is None:
         return None
     own = replace(alpha, id=len(tensors), name=f"{alpha.name}:slopes", source_index=None,
-                  data=rounded.reshape(alpha.shape))
+                  data=lines[0].reshape(alpha.shape))
     tensors.append(own)
     above = np.where(positive, results[0], y.zero_point)
     return replace(slopes, inputs=(first.inputs[0], own.id), outputs=last.outputs, rule="qdq",
-                   attributes={**slopes.attributes, "above": tuple(above.tolist())})
+                   attributes={**slopes.attributes, "above": tuple(above.tolist()),
+                               "offsets": tuple(lines[1].tolist())})
+
+
+def _lines(steps: np.ndarray, found: np.ndarray, x: Quantization,
+           y: Quantization) -> tuple[np.ndarray, np.ndarray] | None:
+    """Slopes of channels in float32, and the fractions of a step, each 1 / ``FRACTIONS``, by which
+    a line is moved, such that ``found`` [channels, n] are the results of negative ``steps`` [n];
+    None where there are none."""
+    slopes = np.zeros(len(found), np.float32)
+    offsets, left = np.zeros(len(found), np.int64), np.arange(len(found))
+    for offset in sorted(range(-FRACTIONS // 4, FRACTIONS // 4 + 1), key=abs):
+        moved = steps + offset / FRACTIONS
+        factor = _between(moved, found[left] - y.zero_point, y.zero_point)
+        slopes[left], offsets[left] = factor * y.scale / x.scale, offset
+        factor = slopes[left].astype(np.float64) * x.scale / y.scale
+        again = np.clip(np.rint(np.outer(factor, moved)) + y.zero_point, -128, 127)
+        at_zero = np.rint(factor * offset / FRACTIONS)
+        left = left[(again != found[left]).any(axis=1) | (at_zero != 0)]
+        if not len(left):
+            return slopes, offsets
+    return None
 
 
 def _between(steps: np.ndarray, results: np.ndarray, zero_point: int) -> np.ndarray:

@@ -182,10 +182,16 @@ def test_slopes_of_channels_are_exact_for_every_value(scales: tuple[float, float
                                                       zero_points: tuple[int, int]) -> None:
     slopes = np.random.default_rng(3).uniform(-0.3, 1.4, 24).astype(np.float32)
     slopes[:4] = 0, 1, 0.25, -0.5
+    assert_slopes(slopes, scales, zero_points)
+
+
+def assert_slopes(slopes: np.ndarray, scales: tuple[float, float],
+                  zero_points: tuple[int, int]) -> None:
+    """Golden, which LiteRT equals, and the accelerator agree about every int8 in each channel."""
     content = slopes_between(slopes, scales, zero_points)
     graph = import_tflite(content, "slopes.tflite")
-    every = np.broadcast_to(np.arange(-128, 128, dtype=np.int8)[:, None], (256, 24))
-    x = every.reshape(1, 256, 1, 24)
+    every = np.broadcast_to(np.arange(-128, 128, dtype=np.int8)[:, None], (256, len(slopes)))
+    x = every.reshape(1, 256, 1, -1)
     expected = golden.run(graph, [x])[graph.outputs[0]]
     np.testing.assert_array_equal(LiteRT(content, graph).run([x])[graph.outputs[0]], expected)
     for target in ("base", "nano"):
@@ -196,9 +202,10 @@ def test_slopes_of_channels_are_exact_for_every_value(scales: tuple[float, float
         np.testing.assert_array_equal(got, expected)
 
 
-def test_ties_that_float32_rounds_either_way_stay_the_hosts() -> None:
-    """0.25 * 0.7 / 0.01 is 17.5: of its odd multiples float32 has some above the tie, some below.
-    """
-    slopes = np.array([0.25, 0.5], np.float32)
-    program = compile(import_tflite(slopes_between(slopes, (0.7, 0.01), (-20, 127)), "ties.tflite"))
-    assert "PRELU" in {op.kind for op in program.host_ops}
+@pytest.mark.parametrize("steps", [(0.7, 0.01, -20, 127), (0.0937398374080658,
+                                                          0.06977007538080215, -50, -111)])
+def test_halves_that_float32_rounds_either_way_are_exact(
+        steps: tuple[float, float, int, int]) -> None:
+    """17.5 and 19 / 36 times a step: float32 has some of their halves above the tie, some below."""
+    slopes = np.array([0.25, 0.5, -0.39282227, 0.1], np.float32)
+    assert_slopes(slopes, steps[:2], steps[2:])
