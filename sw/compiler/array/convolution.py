@@ -12,6 +12,7 @@ from kaniwa.compiler.int16.sums import digit_rescale
 from kaniwa.compiler.plan.accumulators import accumulator_range
 from kaniwa.compiler.plan.fields import weight_zero_point
 from kaniwa.compiler.plan.kinds import UINT8_BILINEAR
+from kaniwa.compiler.plan.large_biases import with_small_biases
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import pair, quantization, source_of
@@ -65,9 +66,13 @@ def convolution_layer(lowering: Lowering) -> Lowered:
             output_zero_point = 0      # the mean of the stored values, zero point included
         else:
             bias -= pad_value * by_channel.sum(axis=1)
+        rule, bounds = rule_of(lowering, w, len(bias)), bounds_of(op, y)
+        if op.rule == "qdq":      # of real sums; LiteRT's own are int32
+            rule, bias = with_small_biases(rule, by_channel, bias, (
+                bounds[0] - output_zero_point, bounds[1] - output_zero_point))
         low, high = accumulator_range(by_channel, bias, where)
-        rescale = prove(rule_of(lowering, w, len(bias)), low, high, output_zero_point,
-                        bounds_of(op, y), lowering.config.multiplier_bits, where)
+        rescale = prove(rule, low, high, output_zero_point, bounds,
+                        lowering.config.multiplier_bits, where)
     zero_point = weight_zero_point(weights, lowering.config) if dense else 0
     if zero_point:
         weights = (weights + zero_point).astype(np.int8)

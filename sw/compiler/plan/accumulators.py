@@ -7,7 +7,7 @@ import numpy as np
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.errors import CompileError
 
-__all__ = ["accumulator_range"]
+__all__ = ["INT32_MAX", "accumulator_range", "extent"]
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 
@@ -18,8 +18,7 @@ def accumulator_range(weights: Int64, bias: Int64, where: str) -> tuple[Int64, I
     Any int8 input can occur; padding is an int8 value too. Partial sums are without bias.
     """
     positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
-    low = bias - 128 * positive + 127 * negative
-    high = bias + 127 * positive - 128 * negative
+    low, high = extent(weights, bias)
     reach = np.maximum.reduce([np.abs(low), np.abs(high), np.abs(bias),
                                128 * (positive - negative)])
     wrong = np.flatnonzero((np.minimum(low, bias) < INT32_MIN)
@@ -30,3 +29,9 @@ def accumulator_range(weights: Int64, bias: Int64, where: str) -> tuple[Int64, I
                            f"{int(reach[wrong[0]])} in magnitude, beyond int32; reduce its bias or "
                            f"weights")
     return low, high
+
+
+def extent(weights: Int64, bias: Int64) -> tuple[Int64, Int64]:
+    """The smallest and largest accumulator of each channel, for any int8 input."""
+    positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
+    return (bias - 128 * positive + 127 * negative, bias + 127 * positive - 128 * negative)
