@@ -32,9 +32,12 @@ BYTES = ("int8", "uint8")
 def moves_on_bytes(graph: Graph) -> Graph:
     """``graph`` with such operators on bytes, where what they give is quantised again; operators
     that nothing reads then are left out."""
-    if all(op.kind != "DEQUANTIZE" for op in graph.ops):
-        return graph
-    return _Rewriting(graph).graph()
+    while any(op.kind == "DEQUANTIZE" for op in graph.ops):
+        found = _Rewriting(graph).graph()
+        if found is graph:
+            break
+        graph = found
+    return graph
 
 
 class _Rewriting:
@@ -42,7 +45,7 @@ class _Rewriting:
         self._graph = graph
         self._tensors = list(graph.tensors)
         self._kept = Counter((*graph.outputs, *(state.following for state in graph.state)))
-        self._reads = Counter(i for op in graph.ops for i in op.inputs)
+        self._makers = {i: op for op in graph.ops for i in op.outputs}
         self._readers: dict[int, list[Op]] = {}
         for op in graph.ops:
             for i in op.inputs:
@@ -57,13 +60,15 @@ class _Rewriting:
             for made in self._on_bytes(op, picked):
                 ops.append(made)
                 self._made.update(dict.fromkeys(made.outputs, made))
+        if ops == list(self._graph.ops):
+            return self._graph
         return replace(self._graph, tensors=tuple(self._tensors),
                        ops=without_unread(self._graph, ops))
 
     def _on_bytes(self, op: Op, picked: dict[Op, Op]) -> Sequence[Op]:
         if op in picked:
             return self._picked(picked[op], op)
-        operands = [i for i in op.inputs if i != -1 and self._tensors[i].data is None]
+        operands = self._operands(op)
         x = self._bytes_of(operands[0]) if len(operands) == 1 else None
         if x is None or self._activated(op):
             return (op,)
@@ -81,18 +86,25 @@ class _Rewriting:
     def _picked(self, op: Op, behind: Op) -> Sequence[Op]:
         """A QUANTIZE ``behind`` the float operator ``op`` as one of each of its operands."""
         y = self._tensors[behind.outputs[0]]
-        inputs = tuple(self._new(self._tensors[i], y) for i in op.inputs)
-        return (*(replace(behind, inputs=(i,), outputs=(own,))
-                  for i, own in zip(op.inputs, inputs, strict=True)),
-                replace(op, inputs=inputs, outputs=behind.outputs))
+        own = {i: self._new(self._tensors[i], y) for i in self._operands(op)}
+        return (*(replace(behind, inputs=(i,), outputs=(new,)) for i, new in own.items()),
+                replace(op, inputs=tuple(own.get(i, i) for i in op.inputs),
+                        outputs=behind.outputs))
+
+    def _operands(self, op: Op) -> list[int]:
+        """What is computed of what it reads."""
+        return [i for i in op.inputs if i != -1 and self._tensors[i].data is None]
 
     def _quantized(self, op: Op) -> Op | None:
-        """The QUANTIZE to 8 bits that alone reads ``op``, of several computed operands of
-        float32."""
-        if op.kind not in PICKS or self._activated(op):
+        """The QUANTIZE to 8 bits that alone reads ``op``, whose operands are computed in float32;
+        of one operand they are no bytes already."""
+        if op.kind not in (*PICKS, *MOVES) or self._activated(op) or len(op.outputs) > 1:
             return None
-        if any(self._tensors[i].data is not None or self._tensors[i].dtype != "float32"
-               for i in op.inputs) or self._kept[op.outputs[0]]:
+        operands = self._operands(op)
+        if any(self._tensors[i].dtype != "float32" for i in operands) or self._kept[op.outputs[0]]:
+            return None
+        if (len(operands) < len(op.inputs) if op.kind in PICKS
+                else len(operands) != 1 or _kind(self._makers.get(operands[0])) == "DEQUANTIZE"):
             return None
         readers = self._readers.get(op.outputs[0], [])
         alone = len(readers) == 1 and readers[0].kind == "QUANTIZE"
@@ -131,6 +143,10 @@ class _Rewriting:
                        quantization=like.quantization, source_index=None)
         self._tensors.append(made)
         return made.id
+
+
+def _kind(op: Op | None) -> str | None:
+    return None if op is None else op.kind
 
 
 def _is_bytes(tensor: Tensor) -> bool:

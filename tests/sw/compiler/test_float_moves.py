@@ -209,3 +209,12 @@ def test_halves_that_float32_rounds_either_way_are_exact(
     """17.5 and 19 / 36 times a step: float32 has some of their halves above the tie, some below."""
     slopes = np.array([0.25, 0.5, -0.39282227, 0.1], np.float32)
     assert_slopes(slopes, steps[:2], steps[2:])
+
+
+def test_a_move_behind_slopes_is_of_bytes() -> None:
+    """QUANTIZE goes up through several moves to what gives them their values."""
+    slopes = np.linspace(-0.3, 0.6, CHANNELS, dtype=np.float32).reshape(1, 1, -1)
+    b, y = behind(lambda b, x: b.float32("SQUEEZE", (b.float32("EXPAND_DIMS", (
+        b.float32("PRELU", (x, b.numbers("alpha", slopes, "float32")), SHAPE),
+        b.numbers("axis", 2)), (1, SIDE, 1, SIDE, CHANNELS)),), SHAPE, SqueezeDims=[2]))
+    assert_on_the_device(b.build((0,), (y,)), "base")
