@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kaniwa.quantization.finite import check_finite
 from kaniwa.quantization.recipe import Recipe
 
@@ -19,21 +21,46 @@ BIASED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2}     # place of the bias amon
 def prepare(path: Path, whole: Path, recipe: Recipe) -> None:
     """Write the model of ``path`` to the file ``whole``.
 
-    Without data in other files, which the quantiser does not find from its own folder; of an
-    operator set that has what the recipe asks for. Raises ModelError for weights that are not
-    finite.
+    Without data in other files, which the quantiser does not find from its own folder; float16 as
+    float32; of an operator set that has what the recipe asks for. Raises ModelError for weights
+    that are not finite.
     """
     import onnx
 
     model = onnx.load(path)
     for tensor in model.graph.initializer:
         check_finite(path, tensor.name, onnx.numpy_helper.to_array(tensor))
+    _widen(model.graph)
     wide = recipe.weights == "int4" or recipe.activations in ("int16", "uint16")
     wanted = WIDE_OPSET if wide else OPSET
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < wanted:
         model = onnx.version_converter.convert_version(model, wanted)
     onnx.save(model, whole)
+
+
+def _widen(graph: Any) -> None:
+    """Make float16 float32 in a ``graph``: constants, what is cast to, and what is declared."""
+    from onnx import TensorProto, numpy_helper
+
+    def widened(tensor: Any) -> None:
+        if tensor.data_type == TensorProto.FLOAT16:
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+    for tensor in graph.initializer:
+        widened(tensor)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                widened(attribute.t)
+            elif attribute.HasField("g"):
+                _widen(attribute.g)
+            elif attribute.name in ("to", "dtype") and attribute.i == TensorProto.FLOAT16:
+                attribute.i = TensorProto.FLOAT
 
 
 def settle_biases(graph: Any) -> None:

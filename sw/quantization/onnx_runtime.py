@@ -27,8 +27,8 @@ from kaniwa.quantization.recipe import Progress, Recipe
 
 __all__ = ["onnx_inputs", "quantize_onnx"]
 
-# ONNX's numbers of element types that an input may have here.
-DTYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool"}
+# ONNX's numbers of element types that an input may have here; float16 becomes float32.
+DTYPES = {1: "float32", 10: "float32", 6: "int32", 7: "int64", 9: "bool"}
 RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are named
 SIGNS = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16",
          "int4": "QInt4"}

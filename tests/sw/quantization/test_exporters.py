@@ -169,3 +169,24 @@ def test_what_litert_cannot_run_is_one_line(tmp_path):
     model.write_bytes(b.build((x,), (y,)))
     with pytest.raises(ModelError, match="LiteRT cannot run it: .*positive values"):
         calibrated(tmp_path, model, 1, 4)
+
+
+def test_float16_becomes_float32(tmp_path):
+    rng = np.random.default_rng(9)
+    nodes = [helper.make_node("Conv", ["x", "k"], ["c"]),
+             helper.make_node("Constant", [], ["half"], value=numpy_helper.from_array(
+                 np.array(0.5, np.float16))),
+             helper.make_node("Mul", ["c", "half"], ["scaled"]),
+             helper.make_node("Cast", ["scaled"], ["whole"], to=TensorProto.FLOAT),
+             helper.make_node("Relu", ["whole"], ["positive"]),
+             helper.make_node("Cast", ["positive"], ["y"], to=TensorProto.FLOAT16)]
+    graph = helper.make_graph(
+        nodes, "half", [helper.make_tensor_value_info("x", TensorProto.FLOAT16, (1, 3, 8, 8))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT16, [None] * 4)],
+        [numpy_helper.from_array(rng.normal(size=(CHANNELS, 3, 3, 3)).astype(np.float16), "k")])
+    model = tmp_path / "half.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+              model)
+    outcome, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    assert [row.scales for row in outcome.weights] == [CHANNELS]
+    assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
