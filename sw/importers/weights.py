@@ -29,7 +29,10 @@ def weighted(x: int, weights: int, axis: int, computed: bool = False) -> tuple[C
         if tensor.data is None and not computed:
             return f"weights '{tensor.name}' are computed, must be constant"
         if tensor.dtype != expected:
-            return f"weights are {tensor.dtype}, must be {expected}"
+            alone = expected == "float32" and tensor.quantization is not None
+            return f"weights are {tensor.dtype}, must be {expected}" + (
+                ": they alone are quantised; `kaniwa quantize` quantises activations too"
+                if alone else "")
         if tensor.dtype == "float32" and tensor.data is not None:
             return None if np.isfinite(tensor.data).all() else "weights are not all finite"
         return None

@@ -34,7 +34,7 @@ BITS = {"int4": 4, "int8": 8}
 def tflite_inputs(path: Path) -> list[FloatInput]:
     """The inputs that a caller gives. Raises ModelError for a file that is no float model."""
     model = _Model(path, _read(path))
-    if any(tensor.scale is not None for tensor in model.tensors.values()):
+    if model.has_quantized_activations:
         raise ModelError(f"{path}: is quantised already; `kaniwa compile` takes it as it is")
     return [FloatInput(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs]
 
@@ -172,6 +172,12 @@ class _Model:
         self._activations = [tensor for tensor in self.tensors.values()
                              if tensor.index in self._written
                              and (tensor.dtype == "float32" or tensor.scale is not None)]
+
+    @property
+    def has_quantized_activations(self) -> bool:
+        """True where what is given or computed is quantised, not only weights."""
+        return any(tensor.scale is not None and tensor.index in self._written
+                   for tensor in self.tensors.values())
 
     def run(self, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Real values of the activations, by name."""

@@ -5,6 +5,9 @@ Two things of files from older converters, or for other processors, lead it astr
 - An operator's code in the older of the two fields alone: it reads the newer one, where 0 is ADD.
 - Weights stored as float16 or sparse, which DEQUANTIZE and DENSIFY widen: it takes their results
   for activations, of one scale with a zero point.
+
+And where converters have quantised the weights alone, for kernels that quantise activations by what
+a run brings, weights become the real numbers that they stand for.
 """
 
 from __future__ import annotations
@@ -23,18 +26,24 @@ KEPT = {"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", "CUSTOM", "CA
 
 
 def tidied(content: bytes, value: Callable[[int], np.ndarray]) -> bytes:
-    """The file with codes in both fields, and constants in the place of the operators of its first
-    graph that only have constants; itself where nothing is to do.
+    """The file with codes in both fields, real weights, and constants in the place of the operators
+    of its first graph that only have constants; itself where nothing is to do.
 
     ``value``: what the tensor of a number holds behind a run.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    changed = _say_codes(model)
-    if _fold_constants(model, value, schema) or changed:
-        return _packed(model)
-    return content
+    for buffer in model.buffers:
+        if buffer.data is None and buffer.offset > 1:      # behind the flatbuffer
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    changed = [_say_codes(model), _fold_constants(model, value, schema),
+               _real_weights(model, value, schema)]
+    if not any(changed):
+        return content
+    _drop_unread(model)
+    return _packed(model)
 
 
 def _say_codes(model: Any) -> bool:
@@ -64,21 +73,47 @@ def _fold_constants(model: Any, value: Callable[[int], np.ndarray], schema: Any)
             constant.add(number)
     changed = len(left) < len(graph.operators)
     graph.operators = left
-    if changed:
-        _empty_unused(model)
     return changed
 
 
-def _empty_unused(model: Any) -> None:
-    """Drop the data that the first graph no longer names."""
+def _real_weights(model: Any, value: Callable[[int], np.ndarray], schema: Any) -> bool:
+    """Widen int8 and int4 weights to float32, the type of the operators' other operands."""
+    graph = model.subgraphs[0]
+    narrow = (schema.TensorType.INT8, schema.TensorType.INT4)
+    changed = False
+    for operator in graph.operators:
+        for number in _given(operator.inputs):
+            tensor = graph.tensors[number]
+            steps = tensor.quantization
+            if (tensor.type not in narrow or steps is None or steps.scale is None
+                    or model.buffers[tensor.buffer].data is None):
+                continue
+            along = [1] * len(tensor.shape)
+            if len(steps.scale) > 1:
+                along[steps.quantizedDimension] = -1
+            zero_points = np.zeros(1) if steps.zeroPoint is None else np.array(steps.zeroPoint)
+            real = (value(number) - zero_points.reshape(along if zero_points.size > 1 else -1)
+                    ) * np.reshape(steps.scale, along)
+            _store(model, tensor, real.astype(np.float32), schema)
+            tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
+            changed = True
+    return changed
+
+
+def _drop_unread(model: Any) -> None:
+    """Drop the data that no tensor in use, and no other part of the file, names."""
     graph = model.subgraphs[0]
     used = {int(number) for operator in graph.operators
             for number in (*operator.inputs, *operator.outputs)} | {*graph.inputs, *graph.outputs}
     held = {tensor.buffer for number, tensor in enumerate(graph.tensors) if number in used}
     held |= {tensor.buffer for other in model.subgraphs[1:] for tensor in other.tensors}
+    held |= {entry.buffer for entry in model.metadata or ()}
     for number, tensor in enumerate(graph.tensors):
-        if number not in used and tensor.buffer not in held:
-            model.buffers[tensor.buffer].data, tensor.sparsity = None, None
+        if number not in used:
+            tensor.sparsity = None
+    for number, buffer in enumerate(model.buffers):
+        if number not in held:
+            buffer.data = None
 
 
 def _given(inputs: Sequence[int]) -> set[int]:

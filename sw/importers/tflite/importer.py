@@ -118,10 +118,7 @@ class _Importer:
             raise self.fail(f"has more than {MAXIMUM_COUNT} tensors or operators", UnsupportedError)
         self.count = subgraph.TensorsLength()
         used = self.used(subgraph)
-        # A tensor that nothing names may be of any type, such as the float16 weights that a
-        # quantiser left behind.
-        return [self.tensor(i, subgraph.Tensors(i)) if i in used
-                else Tensor(i, f"tensor_{i}", (0,), "int8", source_index=i)
+        return [(self.tensor if i in used else self.unused)(i, subgraph.Tensors(i))
                 for i in range(self.count)]
 
     @staticmethod
@@ -132,6 +129,14 @@ class _Importer:
             op = subgraph.Operators(position)
             named += [op.InputsAsNumpy(), op.OutputsAsNumpy(), op.IntermediatesAsNumpy()]
         return {int(i) for ids in named if not isinstance(ids, int) for i in ids}
+
+    def unused(self, index: int, source: Any) -> Tensor:
+        """One that nothing names, which may be of any type, such as the float16 weights that a
+        quantiser left behind."""
+        try:
+            return self.tensor(index, source)
+        except UnsupportedError:
+            return Tensor(index, f"tensor_{index}", (0,), "int8", source_index=index)
 
     def indices(
         self, length: int, read: Callable[[int], int], count: int, what: str, optional: bool = False

@@ -190,3 +190,22 @@ def test_float16_becomes_float32(tmp_path):
     outcome, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
     assert [row.scales for row in outcome.weights] == [CHANNELS]
     assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
+
+
+@pytest.mark.parametrize("name", ["dynamic_wi8_afp32", "weight_only_wi8_afp32",
+                                  "dynamic_wi4_afp32"])
+def test_weights_that_are_quantised_alone_become_real_again(tmp_path, float_tflite, samples, name):
+    """Files of converters' default optimisation: their activations are float32."""
+    from ai_edge_quantizer import quantizer, recipe
+
+    given = quantizer.Quantizer(float_tflite.read_bytes(), getattr(recipe, name)())
+    model = tmp_path / "weights.tflite"
+    model.write_bytes(bytes(given.quantize(enable_progress_bar=False,
+                                           enable_progress_report=False).quantized_model))
+    outcome = quantize(model, samples[".tflite"])
+    assert [row.bits for row in outcome.weights] == [8, 8]
+    assert len(outcome.data) < float_tflite.stat().st_size
+    made = tmp_path / "made.tflite"
+    made.write_bytes(outcome.data)
+    assert "CONV_2D" in {op.kind for op in load_model(made).ops}
+    assert verify(made, against="litert", inputs=2, layers=True)["mismatches"] == 0
