@@ -124,7 +124,8 @@ def test_convolution_has_its_attributes_in_full() -> None:
         ),
         (
             conv(dtype="float32"),
-            "op 0 CONV_2D 'conv1': weights are int8, must be float32",
+            "op 0 CONV_2D 'conv1': weights are int8, must be float32: they alone are quantised; "
+            "`kaniwa quantize` quantises activations too",
         ),
         (
             conv((1, 8, -1, 2)),
