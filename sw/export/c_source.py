@@ -165,15 +165,16 @@ def _state(number: int, state: StateCopy) -> str:
 
 
 def _tensors(ports: list[Port]) -> Iterator[str]:
-    """TENSORS, in the order of inputs and outputs, and before it the axes of those with gaps."""
+    """TENSORS, in the order of inputs and outputs, and before it the axes of those whose bytes do
+    not lie as the caller's do."""
     rows = []
     for number, port in enumerate(ports):
         tensor = port.tensor
         assert tensor.address is not None
-        count, axes = 0, "NULL"
-        if tensor.axes is not None:
-            count, axes = len(tensor.axes), f"AXES_{number}"
-            steps = ", ".join(f"{{{length}U, {step}U}}" for length, step in tensor.axes)
+        count, axes, found = 0, "NULL", port.axes
+        if found is not None:
+            count, axes = len(found), f"AXES_{number}"
+            steps = ", ".join(f"{{{length}U, {step}U}}" for length, step in found)
             yield f"static const struct kaniwa_axis {axes}[] = {{{steps}}};"
             yield ""
         flip = "0x80U" if tensor.dtype == "uint8" else "0"
@@ -187,8 +188,8 @@ def _macros(name: str, port: Port) -> Iterator[str]:
     tensor = port.tensor
     yield f"/* {comment_text(port.name)} */"
     yield f"#define {name}_ELEMENTS {prod(tensor.shape)}"
-    yield f"#define {name}_RANK {len(tensor.shape) or 1}"
-    yield f"#define {name}_SHAPE {{{', '.join(map(str, tensor.shape or (1,)))}}}"
+    yield f"#define {name}_RANK {len(port.shape) or 1}"
+    yield f"#define {name}_SHAPE {{{', '.join(map(str, port.shape or (1,)))}}}"
     if tensor.scale is not None:
         yield f"#define {name}_SCALE {float(tensor.scale)!r}"
         yield f"#define {name}_ZERO_POINT ({tensor.zero_point})"
@@ -225,4 +226,4 @@ def _hex(value: int) -> str:
 
 
 def _extent(port: Port) -> str:
-    return "".join(f"[{length}]" for length in port.tensor.shape or (1,))
+    return "".join(f"[{length}]" for length in port.shape or (1,))

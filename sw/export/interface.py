@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from kaniwa.errors import UnsupportedError
+from kaniwa.graph import DTYPE_BYTES
 from kaniwa.program.host_part import HostOp
 from kaniwa.program.program import Program, Step, TensorInfo
 
@@ -21,10 +23,41 @@ C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "i
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the model, ``name``, and the device's ``tensor`` that stands for it."""
+    """An input or output of the model, ``name``, and the device's ``tensor`` that stands for it.
+
+    ``order``: of the axes of an input, or of the device's tensor of an output, as they follow one
+    another in the other of the two; None where they are in the same order.
+    """
 
     name: str
     tensor: TensorInfo
+    is_input: bool
+    order: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The caller's: the model's, but for views."""
+        shape = self.tensor.shape
+        if self.order is None:
+            return shape
+        if not self.is_input:
+            return tuple(shape[axis] for axis in self.order)
+        return tuple(shape[self.order.index(axis)] for axis in range(len(shape)))
+
+    @property
+    def axes(self) -> tuple[tuple[int, int], ...] | None:
+        """How many bytes, and how far apart, along each axis; None: all behind one another.
+
+        Of an output these are the device's bytes, in the order of the caller's. With ``order``
+        those of an input are the caller's, in the order of the device's.
+        """
+        if self.order is None:
+            return self.tensor.axes
+        size = DTYPE_BYTES[self.tensor.dtype]
+        steps = _steps(self.shape if self.is_input else self.tensor.shape, size)
+        counts = self.tensor.shape if self.is_input else self.shape
+        found = tuple((count, steps[axis]) for count, axis in zip(counts, self.order, strict=True))
+        return found if size == 1 else (*found, (size, 1))
 
     @property
     def c_type(self) -> str:
@@ -65,23 +98,30 @@ class _RefusedError(Exception):
     """Why a program has no interface."""
 
 
-def interface(program: Program, what: str = "be exported",
-              behind: Collection[str] = ()) -> Interface:
+def interface(program: Program, what: str = "be exported", behind: Collection[str] = (),
+              transposed: bool = False) -> Interface:
     """The interface of ``program``.
 
     Float edges are left to the caller: its inputs are quantized, and so are its outputs. So are
-    the operators ``behind``: an output stands for the first operand of theirs. Raises
-    UnsupportedError where the host has more to do, naming the operators and ``what`` cannot be.
+    the operators ``behind``: an output stands for the first operand of theirs. With ``transposed``
+    ports may have an ``order``. Raises UnsupportedError where the host has more to do, naming the
+    operators and ``what`` cannot be.
     """
     try:
-        return _interface(program, ("DEQUANTIZE", *behind))
+        return _interface(program, ("DEQUANTIZE", *behind), transposed)
     except _RefusedError as error:
         raise UnsupportedError(f"{program.name}: cannot {what}: {error}") from None
 
 
-def _interface(program: Program, behind: tuple[str, ...]) -> Interface:
+def _steps(shape: tuple[int, ...], size: int) -> list[int]:
+    """Bytes from one element to the next, along each axis."""
+    return [size * prod(shape[axis + 1:]) for axis in range(len(shape))]
+
+
+def _interface(program: Program, behind: tuple[str, ...], transposed: bool) -> Interface:
     others = [op for op in program.host_ops
-              if not _is_edge(program, op) and op.kind not in behind[1:]]
+              if not _is_edge(program, op) and op.kind not in behind[1:]
+              and not (transposed and op.kind == "TRANSPOSE")]
     if not others and len(program.runs) > 1:
         first, last = program.steps.index(program.runs[0]), program.steps.index(program.runs[-1])
         others = [op for step in program.steps[first:last] if step.where == "host"
@@ -112,41 +152,57 @@ def _named(ops: list[HostOp]) -> str:
     return f"{named} and {more} more operators" if more > 0 else named
 
 
-def _origin(program: Program, tensor: int, edges: Collection[str]) -> int:
-    """The tensor of which views and operators of the kinds ``edges`` on the host make ``tensor``.
-    """
-    made_by = {i: op for op in program.host_ops if op.kind in (*edges, *VIEWS) for i in op.outputs}
+def _origin(program: Program, tensor: int,
+            edges: Collection[str]) -> tuple[int, tuple[int, ...] | None]:
+    """The tensor of which views and operators of the kinds ``edges`` on the host make ``tensor``,
+    and how it is transposed."""
+    made_by = {i: op for op in program.host_ops for i in op.outputs
+               if op.kind in (*edges, *VIEWS, "TRANSPOSE")}
+    passed = list[HostOp]()
     while tensor in made_by:
+        passed.append(made_by[tensor])
         tensor = made_by[tensor].inputs[0]
-    return tensor
+    moved = [op for op in passed if op.kind in (*VIEWS, "TRANSPOSE")]
+    transposed = [op for op in moved if op.kind == "TRANSPOSE"]
+    if not transposed:
+        return tensor, None
+    if len(moved) > 1:
+        raise _RefusedError(f"the host would run {_named(moved)}; compile it for a target that "
+                            "takes all operators, or cut the model there")
+    order = transposed[0].attributes["permutation"]
+    assert isinstance(order, tuple)
+    return tensor, order
 
 
 def _inputs(program: Program, run: Step) -> tuple[Port, ...]:
     state = {s.tensor for s in program.state}
     origins = {i: _origin(program, i, ("QUANTIZE",)) for i in run.takes if i not in state}
-    for i, origin in origins.items():
+    for i, (origin, _) in origins.items():
         if origin not in program.input_ids:
             raise _RefusedError(f"the host makes tensor '{program.tensor(i).name}', and not from "
                                 "an input alone")
-    order = sorted(origins, key=lambda i: (program.input_ids.index(origins[i]), i))
-    return tuple(_port(program, program.tensor(origins[i]).name, i) for i in order)
+    order = sorted(origins, key=lambda i: (program.input_ids.index(origins[i][0]), i))
+    return tuple(_port(program, program.tensor(origins[i][0]).name, i, True, origins[i][1])
+                 for i in order)
 
 
 def _outputs(program: Program, run: Step, edges: Collection[str]) -> tuple[Port, ...]:
     ports = []
     for output in program.outputs:
-        origin = _origin(program, output.id, edges)
+        origin, order = _origin(program, output.id, edges)
         if origin not in run.gives:
             raise _RefusedError(f"the accelerator does not compute output '{output.name}'")
-        ports.append(_port(program, output.name, origin))
+        ports.append(_port(program, output.name, origin, False, order))
     return tuple(ports)
 
 
-def _port(program: Program, name: str, tensor_id: int) -> Port:
+def _port(program: Program, name: str, tensor_id: int, is_input: bool,
+          order: tuple[int, ...] | None) -> Port:
     tensor = program.tensor(tensor_id)
-    if tensor.dtype not in C_TYPES or tensor.channels is not None or tensor.address is None:
+    gaps = order is not None and tensor.axes is not None
+    if tensor.dtype not in C_TYPES or tensor.channels is not None or tensor.address is None or gaps:
         raise _RefusedError(f"'{name}' is {tensor.dtype}, or not stored in full")
-    return Port(name, tensor)
+    return Port(name, tensor, is_input, order)
 
 
 def _states(program: Program, run: Step) -> tuple[StateCopy, ...]:

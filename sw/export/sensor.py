@@ -79,8 +79,8 @@ def _obstacle(face: Interface) -> str:
         assert tensor.address is not None
         if tensor.address & OUTSIDE:
             return f"its {what} is outside; compile it for memory on chip"
-        if tensor.axes is not None:
-            return f"its {what} has gaps between its elements"
+        if ports[0].axes is not None:
+            return f"its {what} has gaps between its elements, or other axes last"
     if any(not state.resident for state in face.states):
         return "its state goes by the host from one run to the next"
     return ""

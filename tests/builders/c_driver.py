@@ -95,7 +95,7 @@ def build(folder: Path, sources: Sequence[Path] = (), flags: Sequence[str] = ())
 
 def write_model(folder: Path, program: Program, stem: str = "model") -> Path:
     """The C file of ``program`` in ``folder``, with its header beside it."""
-    face = interface(program)
+    face = interface(program, transposed=True)
     (folder / f"{stem}.h").write_text(header(face, stem))
     path = folder / f"{stem}.c"
     path.write_text(source(face, stem))

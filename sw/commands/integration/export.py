@@ -59,7 +59,7 @@ def export_command(ctx: click.Context, model: Path, target: str, output: Path, d
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("exporting") as update:
         program, _ = open_program(model, target, options, given, ("bus",), update)
-        face = interface(program)
+        face = interface(program, transposed=True)
         files = {output: source(face, output.stem).encode(),
                  output.with_suffix(".h"): header(face, output.stem).encode()}
         if driver:

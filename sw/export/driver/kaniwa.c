@@ -8,6 +8,7 @@
 #define DEFAULT_WATCHDOG UINT32_C(10000000)
 #define OUTSIDE_ALIGNMENT UINT32_C(4096)
 #define ERROR_WATCHDOG UINT32_C(5) /* of ERROR_CODE */
+#define PIECE 64U /* bytes of an input in other order that are written at once */
 
 /* Volatile, for else the compiler makes a call of memcpy of it, which may be missing. */
 static void copy(volatile uint8_t *to, const uint8_t *from, uint32_t bytes, uint8_t flip)
@@ -336,29 +337,46 @@ static void take_states(struct kaniwa *device, const struct kaniwa_model *model)
             read_memory(device, state->following, state->kept, state->bytes, 0);
 }
 
+/* How far from the first one the byte is that comes at this place when axes are followed. */
+static uint32_t place_of(const struct kaniwa_tensor *tensor, uint32_t place)
+{
+    uint32_t offset = 0, axis;
+
+    for (axis = tensor->axis_count; axis-- > 0;) {
+        offset += place % tensor->axes[axis].count * tensor->axes[axis].step;
+        place /= tensor->axes[axis].count;
+    }
+    return offset;
+}
+
 void kaniwa_set(struct kaniwa *device, const struct kaniwa_tensor *tensor, const void *value)
 {
-    write_memory(device, tensor->address, (const uint8_t *)value, tensor->bytes, tensor->flip);
+    const uint8_t *from = (const uint8_t *)value;
+    uint8_t piece[PIECE];
+    uint32_t done, n;
+
+    if (!tensor->axis_count) {
+        write_memory(device, tensor->address, from, tensor->bytes, tensor->flip);
+        return;
+    }
+    for (done = 0; done < tensor->bytes; done += n) {
+        for (n = 0; n < PIECE && done + n < tensor->bytes; n++)
+            piece[n] = from[place_of(tensor, done + n)];
+        write_memory(device, tensor->address + done, piece, n, tensor->flip);
+    }
 }
 
 void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void *value)
 {
     uint8_t *to = (uint8_t *)value;
-    uint32_t address, place, done, axis;
+    uint32_t done;
 
     if (!tensor->axis_count) {
         read_memory(device, tensor->address, to, tensor->bytes, tensor->flip);
         return;
     }
-    for (done = 0; done < tensor->bytes; done++) {
-        address = tensor->address;
-        place = done;
-        for (axis = tensor->axis_count; axis-- > 0;) {
-            address += place % tensor->axes[axis].count * tensor->axes[axis].step;
-            place /= tensor->axes[axis].count;
-        }
-        read_memory(device, address, to + done, 1, tensor->flip);
-    }
+    for (done = 0; done < tensor->bytes; done++)
+        read_memory(device, tensor->address + place_of(tensor, done), to + done, 1, tensor->flip);
 }
 
 /* The run's end, or KANIWA_NO_END; `status` is what was seen last. */

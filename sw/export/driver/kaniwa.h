@@ -199,7 +199,11 @@ struct kaniwa_segment {
     const uint8_t *data;
 };
 
-/* Elements along an axis of a stored tensor, and the bytes from one to the next. */
+/*
+ * Elements along an axis, and the bytes from one to the next: of an output in the device's memory,
+ * in the order of the caller's array; of an input in the caller's array, in the order of the
+ * device's bytes.
+ */
 struct kaniwa_axis {
     uint32_t count;
     uint32_t step;

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from builders.bus_window import BusWindow
 from builders.c_driver import CDriver, Result, build, write_model
+from builders.files.onnx_models import OnnxBuilder
 from builders.graphs.odd_channels import odd_network
 from builders.networks.random_states import random_states
 
@@ -16,7 +17,10 @@ from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
 from kaniwa.driver.session import Session
 from kaniwa.errors import UnsupportedError
-from kaniwa.export.interface import interface
+from kaniwa.export.interface import Port, interface
+from kaniwa.export.sensor import is_fed_by_sensors
+from kaniwa.importers.onnx.model import import_onnx
+from kaniwa.program.program import TensorInfo
 
 STEPS = 3
 
@@ -25,7 +29,7 @@ class Exported:
     """``program`` behind the C driver, loaded."""
 
     def __init__(self, program, folder):
-        self.face = interface(program)
+        self.face = interface(program, transposed=True)
         self.window = BusWindow(program.config)
         self.driver = CDriver(build(folder, [write_model(folder, program)]), self.window)
         assert self.driver.call("kaniwa_open") == Result.OK
@@ -36,7 +40,7 @@ class Exported:
 
     def run(self, values):
         """The outputs for ``values``, both in the order of the C function."""
-        answers = [np.full(p.tensor.shape, 77, p.tensor.dtype) for p in self.face.outputs]
+        answers = [np.full(p.shape, 77, p.tensor.dtype) for p in self.face.outputs]
         values = [np.ascontiguousarray(value) for value in values]
         assert self.driver.call("model_run", *values, *answers) == Result.OK
         assert self.window.faults == []
@@ -153,6 +157,36 @@ def test_float_edges_are_the_callers(models, tmp_path):
     value = quantize(image, port.tensor).reshape(port.tensor.shape)
     (answer,) = exported.run([value])
     np.testing.assert_array_equal(dequantize(answer, result.tensor), wanted)
+
+
+def test_channels_are_where_the_model_has_them(tmp_path):
+    """The device has them last; the driver, or the driver's reader, puts elements in order."""
+    b = OnnxBuilder(3)
+    x = b.activation((1, 3, 10, 13), 0.02)
+    y = b.quantized(b.node("Conv", [x, b.weights((5, 3, 3, 3))]), 0.05)
+    program = compile(import_onnx(b.model(y), "channels.onnx"), "base")
+    exported = Exported(program, tmp_path)
+    (port,), (result,) = exported.face.inputs, exported.face.outputs
+    assert (port.shape, result.shape) == ((1, 3, 10, 13), (1, 5, 8, 11))
+    assert port.tensor.shape[-1] == 3 and result.tensor.shape[-1] == 5
+    session = Session(program, kaniwa.open("emulator"))
+    for seed in range(STEPS):
+        image = np.random.default_rng(seed).normal(size=port.shape).astype(np.float32)
+        (wanted,) = session.run([image]).values()
+        (answer,) = exported.run([quantize(image, port.tensor)])
+        np.testing.assert_array_equal(dequantize(answer, result.tensor), wanted)
+    assert not is_fed_by_sensors(exported.face)
+    with pytest.raises(UnsupportedError, match="the host would run TRANSPOSE"):
+        interface(program)
+
+
+def test_other_orders_of_wider_elements():
+    """The bytes of an element are its last axis."""
+    tensor = TensorInfo(0, "p", (2, 3, 4), "int16", None, None, 64, "input", 0, -1, None)
+    port = Port("p", tensor, True, (1, 2, 0))
+    assert port.shape == (4, 2, 3) and port.axes == ((2, 6), (3, 2), (4, 12), (2, 1))
+    port = replace(port, is_input=False)
+    assert port.shape == (3, 4, 2) and port.axes == ((3, 8), (4, 2), (2, 24), (2, 1))
 
 
 FLOATS = """
