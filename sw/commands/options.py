@@ -88,6 +88,9 @@ compile_options = apply_options([
     click.option("--keep-dead-channels", is_flag=True, help="Compute constant channels too."),
     click.option("--require-accelerator", is_flag=True,
                  help="Fail if an operator would run on the host."),
+    click.option("--moves-on-device", is_flag=True,
+                 help="Have the device do what only moves data, also beside an operator of the "
+                      "host, but for transpositions; export does so."),
 ])
 
 
@@ -251,7 +254,8 @@ def _open_program(path: Path, target: str, options: dict[str, Any], target_given
 
             program.check_target(load_target(target))
         if chosen_shapes() or any(
-                options[name] for name in ("materialize", "keep_dead_channels")):
+                options[name] for name in ("materialize", "keep_dead_channels",
+                                           "moves_on_device")):
             raise ProgramError(f"{path}: is compiled already; give the model for compile options")
         return program, None
     from kaniwa.compiler.added_memory import compile_with_memory

@@ -99,6 +99,7 @@ def compile(model: str | PathLike[str] | Graph,
             materialize: bool = False, keep_dead_channels: bool = False,
             require_accelerator: bool = False, outside: str | None = None,
             behind: Sequence[Program] = (), double_buffered: bool = False,
+            moves_on_device: bool = False,
             progress: Callable[[str], None] | None = None) -> Program:
     """Compile a model for a target; every result equals the model's, bit for bit.
 
@@ -110,7 +111,8 @@ def compile(model: str | PathLike[str] | Graph,
     "sdram,part=NAME[,clock=100,ratio=1,mask=1]". ``behind``: programs for the same target whose
     memory this one leaves alone, so that a device can hold them all at once. ``double_buffered``
     gives inputs and outputs two places each, so that a device that serves memory during runs moves
-    the one while it computes with the other. ``progress`` is called with the name of each pass
+    the one while it computes with the other. ``moves_on_device``: what only moves data runs there
+    also beside an operator of the host, but for transpositions. ``progress`` is called with the name of each pass
     before it runs, a Stage.
 
     Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
@@ -121,7 +123,7 @@ def compile(model: str | PathLike[str] | Graph,
     expect_function("progress", progress)
     options = Options(materialize, require_accelerator, parse_outside(outside),
                       keep_dead_channels, _neighbors(behind, config, parse_outside(outside)),
-                      double_buffered)
+                      double_buffered, moves_on_device)
     if options.outside is not None and not config.outside_limit:
         raise CompileError(f"target '{config.name}' has no way to outside memory; leave --outside "
                            "out, or take a target with outside_bits, or one whose core is not "

@@ -50,7 +50,8 @@ def export_command(ctx: click.Context, model: Path, target: str, output: Path, d
     """Write MODEL (.kaniwa, .tflite, .onnx) as C source for a CPU with the accelerator on its bus,
     or on SPI.
 
-    All operators must run on the accelerator. Float edges are left to the caller.
+    All operators must run on the accelerator: compile a .kaniwa with --moves-on-device. Float
+    edges, and the order of axes, are left to the caller.
     """
     from kaniwa.export.c_source import DRIVER_FILES, driver_file, header, source
     from kaniwa.export.interface import interface
@@ -58,6 +59,8 @@ def export_command(ctx: click.Context, model: Path, target: str, output: Path, d
 
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("exporting") as update:
+        if model.suffix != ".kaniwa":
+            options["moves_on_device"] = True
         program, _ = open_program(model, target, options, given, ("bus",), update)
         face = interface(program, transposed=True)
         files = {output: source(face, output.stem).encode(),

@@ -37,6 +37,7 @@ class Options:
     keep_dead_channels: bool = False
     behind: tuple[Neighbor, ...] = ()
     double_buffered: bool = False
+    moves_on_device: bool = False
 
 
 @dataclass(frozen=True)

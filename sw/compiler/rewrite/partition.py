@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kaniwa.compiler.array.moves import BLOCKS, CUTS, GROWN, JOINS, VIEWS
@@ -45,8 +45,9 @@ def partition(plan: Plan) -> Plan:
             raise UnsupportedError(f"{describe(model, op)}: {reason}; the host has no kernel for "
                                    f"it either")
     _leave_wide(model, why)
+    movers = ("TRANSPOSE",) if plan.options.moves_on_device else MOVERS
     why |= {position: BESIDE_HOST[model.ops[position].kind]
-            for position in _beside_host(model, why)}
+            for position in _beside_host(model, why, movers)}
     levels = _levels(model, why)
     device = sorted((i for i in range(len(model.ops)) if i not in why), key=levels.__getitem__)
     count = 1 + max((levels[i] for i in device), default=-1)
@@ -101,15 +102,15 @@ def _wide_tensors(model: Graph, op: Op) -> list[int]:
             if i != -1 and model.tensors[i].dtype == "int16"]
 
 
-def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
-    """VIEWS that would only carry bytes to the device and back, and MOVERS that the host may do
+def _beside_host(model: Graph, why: Mapping[int, str], movers: Sequence[str]) -> Iterator[int]:
+    """VIEWS that would only carry bytes to the device and back, and ``movers`` that the host may do
     as it reads or writes them."""
     by_host = {i for position in why for i in model.ops[position].outputs}
     by_device: set[int] = set()
     for position, op in enumerate(model.ops):
         if position in why:
             continue
-        movable = op.kind in MOVERS or (
+        movable = op.kind in movers or (
             op.kind in VIEWS and op.inputs[0] not in by_device)
         if movable and (by_host.intersection(op.inputs) or _read_by_host(model, op, why)):
             by_host.update(op.outputs)

@@ -180,6 +180,24 @@ def test_channels_are_where_the_model_has_them(tmp_path):
         interface(program)
 
 
+def test_what_joins_results_at_the_edge_is_the_devices(tmp_path):
+    """As detectors join those of their scales: the host would do it as it reads them."""
+    b = OnnxBuilder(4)
+    x = b.activation((1, 3, 9, 8), 0.02)
+    parts = [b.quantized(b.node("Conv", [x, b.weights((4, 3, 3, 3))]), 0.05) for _ in range(2)]
+    y = b.quantized(b.node("Concat", parts, axis=2), 0.05)
+    graph = import_onnx(b.model(y), "joined.onnx")
+    with pytest.raises(UnsupportedError, match="the host would run CONCATENATION"):
+        interface(compile(graph, "base"), transposed=True)
+    program = compile(graph, "base", moves_on_device=True)
+    exported = Exported(program, tmp_path)
+    (port,), session = exported.face.inputs, Session(program, kaniwa.open("emulator"))
+    image = np.random.default_rng(1).normal(size=port.shape).astype(np.float32)
+    (wanted,) = session.run([image]).values()
+    (answer,) = exported.run([quantize(image, port.tensor)])
+    np.testing.assert_array_equal(dequantize(answer, exported.face.outputs[0].tensor), wanted)
+
+
 def test_other_orders_of_wider_elements():
     """The bytes of an element are its last axis."""
     tensor = TensorInfo(0, "p", (2, 3, 4), "int16", None, None, 64, "input", 0, -1, None)
