@@ -112,8 +112,8 @@ def compile(model: str | PathLike[str] | Graph,
     memory this one leaves alone, so that a device can hold them all at once. ``double_buffered``
     gives inputs and outputs two places each, so that a device that serves memory during runs moves
     the one while it computes with the other. ``moves_on_device``: what only moves data runs there
-    also beside an operator of the host, but for transpositions. ``progress`` is called with the name of each pass
-    before it runs, a Stage.
+    also beside an operator of the host, but for transpositions. ``progress`` is called with the
+    name of each pass before it runs, a Stage.
 
     Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
     the model does not fit the target or cannot be exact on it.
