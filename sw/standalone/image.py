@@ -90,9 +90,10 @@ class StandaloneImage:
 def standalone_interface(program: Program) -> Interface:
     """What a client of a board that loaded ``program`` by itself writes and reads.
 
-    Raises UnsupportedError where a host has more to do than float edges and a last softmax.
+    Raises UnsupportedError where a host has more to do than float edges, orders of axes and a last
+    softmax.
     """
-    device = interface(program, "start from flash", BEHIND)
+    device = interface(program, "start from flash", BEHIND, transposed=True)
     if not all(state.resident for state in device.states):
         raise UnsupportedError(f"{program.name}: cannot start from flash: a host would write its "
                                "state before each run; compile it for a target on which the "

@@ -156,7 +156,7 @@ def _program(path: Path, board: Board, target: str, update: Callable[..., None])
     config = board.config(target)
     if path.suffix != ".kaniwa":
         return compile_with_memory(load_model(path), config, board.outside(target),
-                                   progress=update)
+                                   moves_on_device=True, progress=update)
     program = load_program(path)
     program.check_target(config)
     if program.outside is not None and not board.has_outside:
@@ -186,7 +186,13 @@ def _port(port: Port) -> dict[str, Any]:
     tensor = port.tensor
     return {"name": port.name, "address": tensor.address, "bytes": tensor.bytes,
             "dtype": tensor.dtype, "shape": list(tensor.shape), "scale": tensor.scale,
-            "zero_point": tensor.zero_point}
+            "zero_point": tensor.zero_point, "model_shape": list(port.shape)}
+
+
+def _shape(port: dict[str, Any]) -> str:
+    """As it lies in memory, and that of the model where its axes are in another order."""
+    stored, own = port["shape"], port["model_shape"]
+    return shape_text(stored) + (f", of {shape_text(own)}" if stored != own else "")
 
 
 def _show(part: _Part) -> None:
@@ -202,7 +208,7 @@ def _show(part: _Part) -> None:
     show_table("device memory, once the board has loaded it",
                ("what", "name", "at", "bytes", "dtype", "shape"),
                [(what, port["name"], f"{port['address']:#x}", port["bytes"], port["dtype"],
-                 shape_text(port["shape"]))
+                 _shape(port))
                 for what in ("input", "output") for port in values[f"{what}s"]])
     click.echo(f"the board writes {values['memory_bytes']:,} bytes of its memory at power-up, in "
                f"{values['requests']} requests")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from builders.files.onnx_models import OnnxBuilder
 
 from kaniwa import cli
 from kaniwa.boards.board import load_board
@@ -157,6 +158,21 @@ def test_facts_for_programs(models: Path, capsys: pytest.CaptureFixture[str]) ->
     assert values["no_class"] is None and values["tool"] is None
 
 
+def test_channels_before_rows_are_the_clients(capsys: pytest.CaptureFixture[str]) -> None:
+    """An ONNX network for images: memory has the channels last, and the table says so."""
+    b = OnnxBuilder(3)
+    y = b.quantized(b.node("Conv", [b.activation((1, 3, 10, 13), 0.02), b.weights((5, 3, 3, 3))]))
+    Path("image.onnx").write_bytes(b.model(y))
+    status, out, _ = run(capsys, "image.onnx", "--board", "ulx3s_25f", "-o", "f.bin", "--json")
+    values = json.loads(out)
+    (given,), (output,) = values["inputs"], values["outputs"]
+    assert status == 0 and values["left_out"].count("TRANSPOSE") == 2
+    assert (given["shape"], given["model_shape"]) == ([1, 10, 13, 3], [1, 3, 10, 13])
+    assert (output["shape"], output["model_shape"]) == ([1, 8, 11, 5], [1, 5, 8, 11])
+    _, out, _ = run(capsys, "image.onnx", "--board", "ulx3s_25f", "-o", "f.bin")
+    assert "10x13x3, of 3x10x13" in " ".join(out.split())
+
+
 def test_the_image_alone(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, models / "mlperf_ad_fc_ae.tflite", "--board", "ulx3s_85f",
                          "--image-only", "image.bin")
@@ -187,7 +203,7 @@ REFUSED = [
      "f.bit: programmers leave the head of a .bit file out, which moves what is behind it: name "
      "it .bin"),
     ("{models}/digits_transformer.tflite --board ulx3s_25f -o f.bin",
-     "digits_transformer.tflite: cannot start from flash: the host would run TRANSPOSE"),
+     "digits_transformer.tflite: cannot start from flash: the host would run BATCH_MATMUL"),
     ("{models}/tflm_micro_speech.tflite --board ulx3s_25f --image-only f.bin --write",
      "--image-only takes no --bitstream, --output or --write"),
     ("a b c d e --board icebreaker",

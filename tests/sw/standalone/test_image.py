@@ -268,7 +268,7 @@ def test_a_class_is_shown_of_one_row_of_scores(graph: Graph, count: int, why: st
 def test_what_a_host_would_do_is_named(models: Path) -> None:
     program = compile(load_model(models / "digits_transformer.tflite"), "small")
     with pytest.raises(UnsupportedError, match=r"^digits_transformer.tflite: cannot start from "
-                                               r"flash: the host would run TRANSPOSE "):
+                                               r"flash: the host would run BATCH_MATMUL "):
         make_image(program)
 
 
