@@ -26,7 +26,9 @@ __all__ = ["float_functions_folded"]
 
 # Element by element, with constants of one value.
 KINDS = {*FUNCTIONS, "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "RSQRT", "SQUARE", "RELU",
-         "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "PRELU", "QUANTIZE"}
+         "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "PRELU", "ROUND", "SIGN",
+         "QUANTIZE"}
+BY_RUNTIME = {"SQUARE", "FLOOR", "CEIL", "ROUND", "SIGN", "SIN", "COS"}     # LiteRT's
 BYTES = ("int8", "uint8")
 MOST = 32      # operators of a function
 
@@ -98,9 +100,11 @@ def _is_bytes(tensor: Tensor) -> bool:
 
 def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:
     """The result for each value of ``x``, the least first; None where one is not defined, or is of
-    a framework's own runtime."""
-    if any(kernel_of(op) is None or op.rule in RUNTIMES for op in order):
+    a framework's own runtime and not known to take each value alone."""
+    if any(kernel_of(op) is None or op.rule in RUNTIMES and op.kind not in BY_RUNTIME
+           for op in order):
         return None
+    order = [replace(op) for op in order]      # a runtime keeps an operator of its first shape
     limits = np.iinfo(x.dtype)
     every = np.arange(limits.min, limits.max + 1).astype(x.dtype)
     try:

@@ -180,3 +180,12 @@ def test_a_move_behind_slopes_is_of_bytes() -> None:
         b.float32("PRELU", (x, b.numbers("alpha", slopes, "float32")), SHAPE),
         b.numbers("axis", 2)), (1, SIDE, 1, SIDE, CHANNELS)),), SHAPE, SqueezeDims=[2]))
     assert_on_the_device(b.build((0,), (y,)), "base")
+
+
+@pytest.mark.parametrize("kind", ["SQUARE", "FLOOR", "SIN", "SIGN"])
+def test_functions_that_litert_does_are_tables_of_its_results(kind: str) -> None:
+    """Golden has no kernels for them: it runs LiteRT's, and so does the compiler, for 256 values.
+    """
+    b, y = behind(lambda b, x: b.float32(kind, (x,), SHAPE))
+    graph = assert_on_the_device(b.build((0,), (y,)), "base")
+    assert [op.rule for op in graph.ops if op.kind == kind] == ["litert"]
