@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import io
 import re
@@ -106,13 +107,11 @@ def decisions() -> str:
                      for file in sorted((ROOT / "docs" / "decisions").glob("0*.md")))
 
 
-def compared(name: str) -> Callable[[], str]:
-    """A table of tools/comparison.py, by its name."""
+def of_results(module: str, name: str) -> Callable[[], str]:
+    """The table of this name that a module of tools/ makes from recorded runs."""
     def table() -> str:
         sys.path.insert(0, str(ROOT / "tools"))
-        import comparison
-
-        return str(getattr(comparison, name)())
+        return str(getattr(importlib.import_module(module), name)())
     return table
 
 
@@ -199,7 +198,9 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/limits.md": {"limits": limits},
     "docs/boards/README.md": {"estimates": estimates},
     "docs/howto/explore.md": {"errors": errors},
-    "docs/comparison.md": {"cycles": compared("cycles"), "chips": compared("chips")},
+    "docs/comparison.md": {"cycles": of_results("comparison", "cycles"),
+                           "chips": of_results("comparison", "chips")},
+    "docs/third_party.md": {"models": of_results("third_party", "models")},
     "docs/decisions/README.md": {"decisions": decisions},
 }
 

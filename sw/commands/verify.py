@@ -68,6 +68,9 @@ def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | 
             apart = values["behind"]
             show_behind(apart, f"{apart['mismatches']} in {apart['tensors']} tensors")
         if (first := values["first_mismatch"]) is not None:
+            kinds = values["mismatches_by_operator"]
+            click.echo("mismatches by operator: " + ", ".join(
+                f"{kind} {count:,}" for kind, count in kinds.items()))
             click.echo(f"first mismatch: inference {first['inference']}, {first['op'] or 'input'}, "
                        f"tensor '{first['tensor']}', index {first['index']}: golden has "
                        f"{first['golden']}, the reference {first['reference']}")

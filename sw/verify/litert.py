@@ -172,13 +172,13 @@ class _Comparison:
         ours: object,
         theirs: object,
     ) -> None:
-        counts = self.counts
+        counts, op = self.counts, self._graph.producer(tensor_id)
+        counts.kinds["input" if op is None else op.kind] += count
         if self._apart is not None and tensor_id in self._apart.tensors:
             counts.apart_mismatches += count
         else:
             counts.mismatches += count
         if counts.first is None:
-            op = self._graph.producer(tensor_id)
             counts.first = {
                 "tensor": self._graph.tensors[tensor_id].name,
                 "op": None if op is None else f"op {op.source_index} {op.kind}",
@@ -191,7 +191,8 @@ class _Comparison:
 def _report(graph: Graph, counts: Counts) -> dict[str, Any]:
     """For ``verify``'s result."""
     values: dict[str, Any] = {"tensors": len(counts.tensors), "mismatches": counts.mismatches,
-                              "first_mismatch": counts.first}
+                              "first_mismatch": counts.first,
+                              "mismatches_by_operator": dict(+counts.kinds)}
     apart = behind(graph)
     if apart is None:
         return values
@@ -224,7 +225,8 @@ def verify(
     are made, shared out to ``workers`` (``kaniwa.parallel.scheduler``) where these are given.
     ``progress`` is called with a line of text after each.
 
-    Returns ``reference, inputs, inferences, tensors`` (compared), ``mismatches`` (elements) and
+    Returns ``reference, inputs, inferences, tensors`` (compared), ``mismatches`` (elements),
+    ``mismatches_by_operator`` (the kind of what made them) and
     ``first_mismatch`` (None, or inference, tensor, op, index, golden and reference). Where the
     framework's own runtime does operators, ``behind`` has runtime, operators, tensors and
     mismatches of what depends on them, which the others leave out. Raises the errors of the

@@ -114,6 +114,7 @@ class Tally(Counts):
             else:
                 self.tensors.add(d.tensor_id)
                 self.mismatches += int(d.wrong.sum())
+            self.kinds[d.op.kind] += int(d.wrong.sum())
             self.near_ties += int(d.near_tie.sum())
             if self.first is None and d.wrong.any():
                 index = tuple(int(i) for i in np.argwhere(d.wrong)[0])
@@ -139,7 +140,8 @@ class Tally(Counts):
 def _report(imported: ImportedOnnx, tally: Tally) -> dict[str, Any]:
     """For ``verify``'s result."""
     values = {"tensors": len(tally.tensors), "mismatches": tally.mismatches,
-              "first_mismatch": tally.first, "near_ties": tally.near_ties,
+              "first_mismatch": tally.first, "mismatches_by_operator": dict(+tally.kinds),
+              "near_ties": tally.near_ties,
               "end_to_end": {"elements": tally.outputs, "differ": tally.drifted,
                              "largest": tally.largest}}
     apart = behind(imported.graph)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +21,15 @@ class Counts:
     """What was found in an inference, or in several.
 
     ``tensors``: ids of those compared. ``mismatches``: elements that differ, with
-    ``apart_mismatches`` beside them in what depends on a framework's own operators. ``first``: the
-    first difference, as ``verify`` gives it.
+    ``apart_mismatches`` beside them in what depends on a framework's own operators. ``kinds``: the
+    operators that made those that differ, and how many each. ``first``: the first difference, as
+    ``verify`` gives it.
     """
 
     tensors: set[int] = field(default_factory=set)
     mismatches: int = 0
     apart_mismatches: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
     first: dict[str, Any] | None = None
 
     def add(self, inference: int, other: Any) -> None:
@@ -34,6 +37,7 @@ class Counts:
         self.tensors |= other.tensors
         self.mismatches += other.mismatches
         self.apart_mismatches += other.apart_mismatches
+        self.kinds += other.kinds
         if self.first is None and other.first is not None:
             self.first = {"inference": inference, **other.first}
 

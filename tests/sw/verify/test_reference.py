@@ -42,6 +42,7 @@ def test_resnet8_equals_litert_at_every_tensor(models: Path) -> None:
         "tensors": 16,
         "mismatches": 0,
         "first_mismatch": None,
+        "mismatches_by_operator": {},
     }
     assert seen == [f"{i} of 9 inferences" for i in range(1, 10)]
 

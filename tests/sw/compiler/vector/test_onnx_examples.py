@@ -38,7 +38,7 @@ EXAMPLES = {
         "digits_transformer_onnx", 344, (55, 46), ["QUANTIZE", "DEQUANTIZE"],
         {"LAYER_NORM": 4, "SOFTMAX": 2, "GELU": 2}),
     "digits_gru_qdq": Example(
-        "digits_gru_onnx", 351, (8, 5), ["RESHAPE", "QUANTIZE", "RESHAPE", "DEQUANTIZE"],
+        "digits_gru_onnx", 351, (8, 5), ["QUANTIZE", "RESHAPE", "RESHAPE", "DEQUANTIZE"],
         {"GRU": 2, "FULLY_CONNECTED": 1}),
 }
 
