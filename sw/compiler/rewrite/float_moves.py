@@ -24,6 +24,7 @@ MOVES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "TRANSPOSE", "DEPTH_TO_SPACE", "SP
          "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V",
          "UNPACK", "GATHER", "TILE", "BROADCAST_TO", "REVERSE_V2", "PAD", "MIRROR_PAD",
          "RESIZE_NEAREST_NEIGHBOR", "MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN")
+PADS = ("PAD", "SPACE_TO_BATCH_ND")
 ORDERS = ("ARG_MAX", "ARG_MIN")                 # whose result is no value of the operand
 PICKS = ("MINIMUM", "MAXIMUM", "CONCATENATION", "PACK")     # of several operands
 BYTES = ("int8", "uint8")
@@ -107,8 +108,11 @@ class _Rewriting:
                 else len(operands) != 1 or _kind(self._makers.get(operands[0])) == "DEQUANTIZE"):
             return None
         readers = self._readers.get(op.outputs[0], [])
-        alone = len(readers) == 1 and readers[0].kind == "QUANTIZE"
-        return readers[0] if alone and _is_bytes(self._tensors[readers[0].outputs[0]]) else None
+        if len(readers) != 1 or readers[0].kind != "QUANTIZE":
+            return None
+        (behind,) = readers
+        y = self._tensors[behind.outputs[0]]
+        return behind if _is_bytes(y) and (op.kind not in PADS or _has_zero(behind, y)) else None
 
     def _bytes_of(self, i: int) -> Tensor | None:
         """The bytes that the tensor ``i`` has the values of."""
@@ -147,6 +151,13 @@ class _Rewriting:
 
 def _kind(op: Op | None) -> str | None:
     return None if op is None else op.kind
+
+
+def _has_zero(op: Op, y: Tensor) -> bool:
+    """True where the number 0 is the zero point behind a QUANTIZE, within its bounds."""
+    bounds = op.attributes.get("bounds")
+    assert y.quantization is not None
+    return not isinstance(bounds, tuple) or bounds[0] <= y.quantization.zero_point <= bounds[1]
 
 
 def _is_bytes(tensor: Tensor) -> bool:
