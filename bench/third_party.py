@@ -109,8 +109,8 @@ MODELS = (
 
 
 def main(names: list[str]) -> int:
-    """Run the models that are asked for, and write what was found."""
-    old = json.loads(RESULTS.read_text())["models"] if names and RESULTS.exists() else []
+    """Run the models that are asked for, and write what was found behind each."""
+    old = json.loads(RESULTS.read_text())["models"] if RESULTS.exists() else []
     rows = {row["title"]: row for row in old}
     with tempfile.TemporaryDirectory() as folder:
         for model in MODELS:
@@ -123,11 +123,15 @@ def main(names: list[str]) -> int:
                 rows[model.title] = {"title": model.title, "package": model.package,
                                      "file": model.file, "refused": str(error)}
             print(f"{time.monotonic() - began:5.0f} s  {rows[model.title]}", flush=True)
-    order = [model.title for model in MODELS]
-    values = {"kaniwa": kaniwa.__version__, "outside": OUTSIDE,
-              "models": sorted(rows.values(), key=lambda row: order.index(row["title"]))}
-    write_atomic(RESULTS, (json.dumps(values, indent=2) + "\n").encode())
+            write(rows)
     return 0
+
+
+def write(rows: dict[str, dict[str, Any]]) -> None:
+    """Keep the rows of models by their titles, in the order of ``MODELS``."""
+    values = {"kaniwa": kaniwa.__version__, "outside": OUTSIDE,
+              "models": [rows[model.title] for model in MODELS if model.title in rows]}
+    write_atomic(RESULTS, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def measured(model: Model, folder: Path) -> dict[str, Any]:
