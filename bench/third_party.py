@@ -32,7 +32,7 @@ from kaniwa.files import write_atomic
 from kaniwa.importers import load_model
 from kaniwa.importers.input_shapes import fixed_shapes
 from kaniwa.program.summary import summary
-from kaniwa.quantization.quantize import quantize
+from kaniwa.quantization.quantize import float_inputs, quantize
 from kaniwa.verify.litert import verify
 
 RESULTS = Path(__file__).parent / "results" / "third_party.json"
@@ -186,23 +186,14 @@ def quantised(model: Model, path: Path) -> Path:
     rng = np.random.default_rng(0)
     samples, made = path.with_suffix(".npz"), path.with_name(f"{path.stem}_int8{path.suffix}")
     arrays = {}
-    for name, shape, dtype in inputs_of(path):
-        size = model.shapes.get(name, shape)
+    for of in float_inputs(path):
+        size = model.shapes.get(of.name, tuple(n or 1 for n in of.shape))
         noise = rng.normal(0, 0.4, (SAMPLES, *size)).clip(-1, 1)
-        arrays[name] = (rng.integers(0, 256, (SAMPLES, *size)) if dtype.startswith("int")
-                        else noise).astype(dtype)
+        arrays[of.name] = (rng.integers(0, 256, (SAMPLES, *size)) if of.dtype.startswith("int")
+                           else noise).astype(of.dtype)
     np.savez(samples, **arrays)
     made.write_bytes(quantize(path, samples, compared=1).data)
     return made
-
-
-def inputs_of(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
-    """Names, shapes and dtypes of a float model's inputs; open sizes are 1."""
-    from kaniwa.quantization.litert import tflite_inputs
-    from kaniwa.quantization.onnx_runtime import onnx_inputs
-
-    read = tflite_inputs if path.suffix == ".tflite" else onnx_inputs
-    return [(of.name, tuple(n or 1 for n in of.shape), of.dtype) for of in read(path)]
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         progress(f"calibrating with {len(samples)} samples")
         given = _Model(path, content)
         given.run(next(iter(samples)))
-        content = tidied(content, given.value)
-        exact = _Model(path, content)
+        plain = tidied(content, given.value, given.real)
+        exact = given if plain is content else _Model(path, plain)
         for name, values in exact.constants():
             check_finite(path, name, values)
         ranges = Ranges(recipe)
@@ -66,7 +66,7 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                  for name, ends in ranges.found().items()}
         progress("quantising")
         try:
-            own = quantizer.Quantizer(content, _own_recipe(recipe))
+            own = quantizer.Quantizer(plain, _own_recipe(recipe))
             # One of its bars minds no argument.
             with contextlib.redirect_stderr(io.StringIO()):
                 done = own.quantize(found, enable_progress_bar=False, enable_progress_report=False)
@@ -201,6 +201,10 @@ class _Model:
     def constant(self, tensor: _Tensor) -> np.ndarray:
         """The values that a tensor has, of a constant at any time."""
         return self.value(tensor.index)
+
+    def real(self, number: int) -> np.ndarray:
+        """What the values of the tensor of this number stand for."""
+        return _Tensor(self._interpreter._get_tensor_details(number, 0)).real(self.value(number))
 
     def value(self, number: int) -> np.ndarray:
         """What the tensor of this number holds."""

@@ -83,7 +83,7 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         with _failing(path):
             prepare(path, prepared, recipe)
             of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-            kinds, order = _quantised_kinds(prepared)
+            kinds, order = _settled(prepared)
         progress(f"calibrating with {len(samples)} samples")
         signs = of_runtime.QuantType
         with _failing(path):
@@ -104,10 +104,10 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                        len(samples))
 
 
-def _quantised_kinds(path: Path) -> tuple[list[str] | None, list[str]]:
+def _settled(path: Path) -> tuple[list[str] | None, list[str]]:
     """Settle the biases of a model, whose operators are fused by now: the kinds to quantise, None
-    for those that the quantiser takes by itself, and the names of
-    values in the order in which they are computed."""
+    for those that the quantiser takes by itself, and the names of values in the order in which they
+    are computed."""
     import onnx
 
     model = onnx.load(path)

@@ -20,16 +20,18 @@ import numpy as np
 __all__ = ["tidied"]
 
 IDENTIFIER = b"TFL3"
+Values = Callable[[int], np.ndarray]      # of the tensor of a number
 # What gives another result each time, or runs another part of the file.
 KEPT = {"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", "CUSTOM", "CALL", "CALL_ONCE",
         "IF", "WHILE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}
 
 
-def tidied(content: bytes, value: Callable[[int], np.ndarray]) -> bytes:
+def tidied(content: bytes, value: Values, real: Values) -> bytes:
     """The file with codes in both fields, real weights, and constants in the place of the operators
     of its first graph that only have constants; itself where nothing is to do.
 
-    ``value``: what the tensor of a number holds behind a run.
+    ``value``: what the tensor of a number holds behind a run; ``real``: what that stands for, in
+    float32.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -39,7 +41,7 @@ def tidied(content: bytes, value: Callable[[int], np.ndarray]) -> bytes:
             buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     changed = [_say_codes(model), _fold_constants(model, value, schema),
-               _real_weights(model, value, schema)]
+               _real_weights(model, real, schema)]
     if not any(changed):
         return content
     _drop_unread(model)
@@ -56,7 +58,7 @@ def _say_codes(model: Any) -> bool:
     return changed
 
 
-def _fold_constants(model: Any, value: Callable[[int], np.ndarray], schema: Any) -> bool:
+def _fold_constants(model: Any, value: Values, schema: Any) -> bool:
     graph = model.subgraphs[0]
     names = {number: name for name, number in vars(schema.BuiltinOperator).items()
              if isinstance(number, int)}
@@ -76,7 +78,7 @@ def _fold_constants(model: Any, value: Callable[[int], np.ndarray], schema: Any)
     return changed
 
 
-def _real_weights(model: Any, value: Callable[[int], np.ndarray], schema: Any) -> bool:
+def _real_weights(model: Any, real: Values, schema: Any) -> bool:
     """Widen int8 and int4 weights to float32, the type of the operators' other operands."""
     graph = model.subgraphs[0]
     narrow = (schema.TensorType.INT8, schema.TensorType.INT4)
@@ -88,13 +90,7 @@ def _real_weights(model: Any, value: Callable[[int], np.ndarray], schema: Any) -
             if (tensor.type not in narrow or steps is None or steps.scale is None
                     or model.buffers[tensor.buffer].data is None):
                 continue
-            along = [1] * len(tensor.shape)
-            if len(steps.scale) > 1:
-                along[steps.quantizedDimension] = -1
-            zero_points = np.zeros(1) if steps.zeroPoint is None else np.array(steps.zeroPoint)
-            real = (value(number) - zero_points.reshape(along if zero_points.size > 1 else -1)
-                    ) * np.reshape(steps.scale, along)
-            _store(model, tensor, real.astype(np.float32), schema)
+            _store(model, tensor, real(number), schema)
             tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
             changed = True
     return changed

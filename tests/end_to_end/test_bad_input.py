@@ -70,6 +70,8 @@ CASES = [
     Case("corrupt program", "run {flipped}.kaniwa", "flipped.kaniwa"),
     Case("program of another version", "run {version}.kaniwa", "version"),
     Case("program for another config", "run {program}.kaniwa --target nano", "nano"),
+    Case("a compile option for a program", "run {program}.kaniwa --moves-on-device",
+         "compiled already"),
     Case("check without the model", "run {program}.kaniwa --check", "--model"),
     Case("garbage to assemble", "asm {text}.txt -o {folder}/x.kaniwa", "line 1"),
     Case("labels missing", "evaluate {resnet} --data {good}.npz", "'y'"),

@@ -23,7 +23,12 @@ from kaniwa.compiler.operators.limits import (
 )
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.reduction import whole_map
-from kaniwa.compiler.operators.rewriting import check_window, in_blocks, unit_depthwise
+from kaniwa.compiler.operators.rewriting import (
+    check_window,
+    holds_map,
+    in_blocks,
+    unit_depthwise,
+)
 from kaniwa.compiler.plan.kinds import WIDE
 from kaniwa.compiler.plan.operands import paddings, pair, quantization
 from kaniwa.compiler.plan.rescale import tied
@@ -138,10 +143,9 @@ def _max_pool(rewriter: Rewriter, op: Op) -> None:
     """The largest of a whole map is found step by step where the line buffer does not hold it."""
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     _, rows, columns, channels = x.shape
-    config = rewriter.config
-    held = (rows + 1) * (columns * channels + 2 * config.read_bytes) <= config.line_bytes
     whole = pair(op, "filter") == (rows, columns) and y.shape[1:3] == (1, 1)
-    if whole and not held and op.attributes["activation"] == "NONE":
+    if whole and op.attributes["activation"] == "NONE" and not holds_map(
+            (rows, columns, channels), rewriter.config):
         made = largest_of(rewriter, op, x.id, whole_map(x.shape), "largest")
         rewriter.renamed(op, made, y)
         return

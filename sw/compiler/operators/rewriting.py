@@ -20,8 +20,8 @@ from kaniwa.graph import Op
 from kaniwa.isa import FIELDS
 
 __all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "copied", "cut_from",
-           "gathered_along", "in_blocks", "input_first", "moved", "padded_with", "unit_depthwise",
-           "with_axis_last"]
+           "gathered_along", "holds_map", "in_blocks", "input_first", "moved", "padded_with",
+           "unit_depthwise", "with_axis_last"]
 
 
 def input_first(op: Op) -> Op:
@@ -61,6 +61,12 @@ def unit_depthwise(rewriter: Rewriter, op: Op, kernel: tuple[int, int], rule: st
                   {"dilation": (1, 1), **op.attributes, "taps": 0}, rule=rule)
 
 
+def holds_map(shape: tuple[int, int, int], config: AcceleratorConfig) -> bool:
+    """True where the line buffer has a window of [rows, columns, channels], and a row ahead."""
+    rows, columns, channels = shape
+    return (rows + 1) * (columns * channels + 2 * config.read_bytes) <= config.line_bytes
+
+
 def block_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[int, Pair] | None:
     """Of [outer, averaged, inner] elements the channels of a block, and the rows and columns that
     are averaged, such that the line buffer holds a block; None where none does."""
@@ -69,7 +75,7 @@ def block_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[in
              and n <= FIELDS["segments"].high and count // n <= FIELDS["kernel_rows"].high]
     for channels in range(min(inner, config.depthwise_lanes), 0, -1):
         for rows, columns in sides if inner % channels == 0 else ():
-            if (rows + 1) * (columns * channels + 2 * config.read_bytes) <= config.line_bytes:
+            if holds_map((rows, columns, channels), config):
                 return channels, (rows, columns)
     return None
 

@@ -17,13 +17,13 @@ def accumulator_range(weights: Int64, bias: Int64, where: str) -> tuple[Int64, I
 
     Any int8 input can occur; padding is an int8 value too. Partial sums are without bias.
     """
-    positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
     low, high = extent(weights, bias)
+    magnitudes = (high - low) // 255      # of a channel's weights, summed up
     reach = np.maximum.reduce([np.abs(low), np.abs(high), np.abs(bias),
-                               128 * (positive - negative)])
+                               128 * magnitudes])
     wrong = np.flatnonzero((np.minimum(low, bias) < INT32_MIN)
                            | (np.maximum(high, bias) > INT32_MAX)
-                           | (128 * (positive - negative) > INT32_MAX))
+                           | (128 * magnitudes > INT32_MAX))
     if wrong.size:
         raise CompileError(f"{where}: channel {wrong[0]}: the accumulator may reach "
                            f"{int(reach[wrong[0]])} in magnitude, beyond int32; reduce its bias or "

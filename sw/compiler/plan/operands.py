@@ -10,8 +10,8 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["Pair", "as_map", "describe", "pair", "paddings", "quantization", "room_of", "source_of",
-           "stored_bytes"]
+__all__ = ["Pair", "as_map", "describe", "is_bytes", "pair", "paddings", "quantization", "room_of",
+           "source_of", "stored_bytes"]
 
 Pair = tuple[int, int]
 
@@ -33,6 +33,12 @@ def quantization(tensor: Tensor) -> Quantization:
     if tensor.quantization is None:
         raise AssertionError(f"tensor '{tensor.name}' is not quantized")
     return tensor.quantization
+
+
+def is_bytes(tensor: Tensor) -> bool:
+    """True for what is given or computed in 8 bits, with one scale."""
+    return (tensor.dtype in ("int8", "uint8") and tensor.data is None
+            and tensor.quantization is not None and len(tensor.quantization.scales) == 1)
 
 
 def pair(op: Op, name: str, default: Pair | None = None) -> Pair:

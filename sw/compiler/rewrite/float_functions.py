@@ -15,6 +15,7 @@ import numpy as np
 
 from kaniwa.compiler.array.elementwise import has_one_value
 from kaniwa.compiler.array.functions import for_all_values
+from kaniwa.compiler.plan.operands import is_bytes
 from kaniwa.compiler.rewrite.unread import without_unread
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.functions import FUNCTIONS
@@ -26,10 +27,8 @@ __all__ = ["float_functions_folded"]
 
 # Element by element, with constants of one value.
 KINDS = {*FUNCTIONS, "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "RSQRT", "SQUARE", "RELU",
-         "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "PRELU", "ROUND", "SIGN",
-         "QUANTIZE"}
+         "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "PRELU", "ROUND", "SIGN", "QUANTIZE"}
 BY_RUNTIME = {"SQUARE", "FLOOR", "CEIL", "ROUND", "SIGN", "SIN", "COS"}     # LiteRT's
-BYTES = ("int8", "uint8")
 MOST = 32      # operators of a function
 
 
@@ -47,7 +46,8 @@ def float_functions_folded(graph: Graph) -> Graph:
         ops.append(found)
     if all(op.kind != "LOOKUP" for op in ops):
         return graph
-    ops = [replace(op, inputs=tuple(same.get(i, i) for i in op.inputs)) for op in ops]
+    ops = [replace(op, inputs=tuple(same.get(i, i) for i in op.inputs))
+           if same.keys() & {*op.inputs} else op for op in ops]
     return replace(graph, ops=without_unread(graph, ops))
 
 
@@ -62,7 +62,7 @@ def _changes_nothing(graph: Graph, op: Op) -> bool:
 def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
     """``op`` as a LOOKUP of the tensor of 8 bits that it hangs on, if there is only one."""
     y = graph.tensors[op.outputs[0]] if len(op.outputs) == 1 else None
-    if y is None or not _is_bytes(y) or op.kind not in KINDS:
+    if y is None or not is_bytes(y) or op.kind not in KINDS:
         return None
     chain, sources = list[Op](), set[int]()
     waiting = [op]
@@ -83,7 +83,7 @@ def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
             else:
                 return None
     x = graph.tensors[next(iter(sources))] if len(sources) == 1 else None
-    if x is None or not _is_bytes(x) or prod(x.shape) != prod(y.shape):
+    if x is None or not is_bytes(x) or prod(x.shape) != prod(y.shape):
         return None
     order = sorted(chain, key=graph.ops.index)
     table = _table(graph, order, x)
@@ -91,11 +91,6 @@ def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
     return None if table is None else replace(
         op, kind="LOOKUP", inputs=(x.id,), rule="exact", attributes={
             "table": table, "source_kind": "+".join(kinds) or op.kind})
-
-
-def _is_bytes(tensor: Tensor) -> bool:
-    return (tensor.dtype in BYTES and tensor.data is None and tensor.quantization is not None
-            and len(tensor.quantization.scales) == 1)
 
 
 def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:

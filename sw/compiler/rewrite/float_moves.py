@@ -10,10 +10,10 @@ DEQUANTIZE gives the zero point for 0. What is left between the two is a functio
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kaniwa.compiler.plan.operands import is_bytes
 from kaniwa.compiler.rewrite.unread import without_unread
 from kaniwa.graph import Graph, Op, Tensor
 
@@ -27,7 +27,6 @@ MOVES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "TRANSPOSE", "DEPTH_TO_SPACE", "SP
 PADS = ("PAD", "SPACE_TO_BATCH_ND")
 ORDERS = ("ARG_MAX", "ARG_MIN")                 # whose result is no value of the operand
 PICKS = ("MINIMUM", "MAXIMUM", "CONCATENATION", "PACK")     # of several operands
-BYTES = ("int8", "uint8")
 
 
 def moves_on_bytes(graph: Graph) -> Graph:
@@ -45,8 +44,8 @@ class _Rewriting:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._tensors = list(graph.tensors)
-        self._kept = Counter((*graph.outputs, *(state.following for state in graph.state)))
-        self._makers = {i: op for op in graph.ops for i in op.outputs}
+        self._kept = {*graph.outputs, *(state.following for state in graph.state)}
+        self._dequantized = {i for op in graph.ops if op.kind == "DEQUANTIZE" for i in op.outputs}
         self._readers: dict[int, list[Op]] = {}
         for op in graph.ops:
             for i in op.inputs:
@@ -102,17 +101,18 @@ class _Rewriting:
         if op.kind not in (*PICKS, *MOVES) or self._activated(op) or len(op.outputs) > 1:
             return None
         operands = self._operands(op)
-        if any(self._tensors[i].dtype != "float32" for i in operands) or self._kept[op.outputs[0]]:
+        if op.outputs[0] in self._kept or any(
+                self._tensors[i].dtype != "float32" for i in operands):
             return None
         if (len(operands) < len(op.inputs) if op.kind in PICKS
-                else len(operands) != 1 or _kind(self._makers.get(operands[0])) == "DEQUANTIZE"):
+                else len(operands) != 1 or operands[0] in self._dequantized):
             return None
         readers = self._readers.get(op.outputs[0], [])
         if len(readers) != 1 or readers[0].kind != "QUANTIZE":
             return None
         (behind,) = readers
         y = self._tensors[behind.outputs[0]]
-        return behind if _is_bytes(y) and (op.kind not in PADS or _has_zero(behind, y)) else None
+        return behind if is_bytes(y) and (op.kind not in PADS or _has_zero(behind, y)) else None
 
     def _bytes_of(self, i: int) -> Tensor | None:
         """The bytes that the tensor ``i`` has the values of."""
@@ -120,14 +120,14 @@ class _Rewriting:
         if made is None or made.kind != "DEQUANTIZE":
             return None
         x = self._tensors[made.inputs[0]]
-        return x if _is_bytes(x) else None
+        return x if is_bytes(x) else None
 
     def _leads_to_bytes(self, i: int) -> bool:
         """True where the value is quantised again, behind operators of float32."""
         seen, waiting = set[int](), [i]
         while waiting:
             now = waiting.pop()
-            if now in seen or self._kept[now]:
+            if now in seen or now in self._kept:
                 continue
             seen.add(now)
             for reader in self._readers.get(now, ()):
@@ -135,7 +135,7 @@ class _Rewriting:
                     return True
                 waiting += [out for out in reader.outputs
                             if self._tensors[out].dtype == "float32"]
-        return not (self._readers.get(i) or self._kept[i])
+        return i not in self._kept and not self._readers.get(i)
 
     @staticmethod
     def _activated(op: Op) -> bool:
@@ -149,17 +149,8 @@ class _Rewriting:
         return made.id
 
 
-def _kind(op: Op | None) -> str | None:
-    return None if op is None else op.kind
-
-
 def _has_zero(op: Op, y: Tensor) -> bool:
     """True where the number 0 is the zero point behind a QUANTIZE, within its bounds."""
     bounds = op.attributes.get("bounds")
     assert y.quantization is not None
     return not isinstance(bounds, tuple) or bounds[0] <= y.quantization.zero_point <= bounds[1]
-
-
-def _is_bytes(tensor: Tensor) -> bool:
-    return (tensor.dtype in BYTES and tensor.data is None and tensor.quantization is not None
-            and len(tensor.quantization.scales) == 1)

@@ -20,7 +20,7 @@ from kaniwa.compiler.array.elementwise import has_one_value
 from kaniwa.compiler.array.functions import for_all_values
 from kaniwa.compiler.array.slopes import FRACTIONS
 from kaniwa.compiler.plan.lookup import EVERY
-from kaniwa.compiler.plan.operands import quantization
+from kaniwa.compiler.plan.operands import is_bytes, quantization
 from kaniwa.compiler.rewrite.unread import without_unread
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
@@ -48,11 +48,10 @@ def _chain(graph: Graph, op: Op, made: dict[int, Op]) -> tuple[Op, Op, Op] | Non
         return None
     x, y = graph.tensors[first.inputs[0]], graph.tensors[op.outputs[0]]
     alpha = graph.tensors[slopes.inputs[1]]
-    if any(t.dtype != "int8" or t.quantization is None or len(t.quantization.scales) > 1
-           for t in (x, y)) or alpha.data is None or has_one_value(alpha) or alpha.data.size != (
-               x.shape[-1]) or alpha.shape[-1:] != x.shape[-1:]:
+    if any(t.dtype != "int8" or not is_bytes(t) for t in (x, y)) or alpha.data is None:
         return None
-    return first, slopes, op
+    by_channel = alpha.shape[-1:] == x.shape[-1:] == (alpha.data.size,)
+    return (first, slopes, op) if by_channel and not has_one_value(alpha) else None
 
 
 def _on_bytes(graph: Graph, chain: tuple[Op, Op, Op], tensors: list[Tensor]) -> Op | None:
