@@ -202,8 +202,8 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         used = -(-used // config.lane_bytes) * config.lane_bytes
     row_bytes = (ifm_columns - 1) * channels + used
     start, image, ifm_pitch = layer.source_at or (0, prod(g.ifm), width * channels)
-    address = (start + tile.image * image + (top - tile.ifm_base) * ifm_pitch + left * channels
-               + skipped)
+    address = (start + tile.image * image + top * ifm_pitch + left * channels
+               + skipped - tile.ifm_skip)
     if kernel_rows == 1:     # rows between those that are used need not be loaded
         ifm_pitch, ifm_rows = ifm_pitch * stride_rows, rows
         stride_rows = dilation_rows = 1
@@ -211,8 +211,8 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         stride_rows = 1
     to = layer.places or ScatteredOutput(0, prod(g.ofm), out_width * out_channels, out_channels,
                                 out_channels, 0)
-    ofm = (to.first + tile.image * to.image + (tile.rows[0] - tile.ofm_base) * to.row
-           + tile.columns[0] * to.pixel
+    ofm = (to.first + tile.image * to.image + tile.rows[0] * to.row
+           - tile.ofm_skip + tile.columns[0] * to.pixel
            + first_channel // to.run * to.of_run + first_channel % to.run)
     line_pitch = _line_pitch(address, ifm_pitch, ifm_rows, row_bytes, config.read_bytes)
     special: dict[str, int] = {}

@@ -147,8 +147,9 @@ class Tile:
 
     With ``runs_program`` it is a unit's program, whose ranges mean nothing. A ``UnitProgram`` has
     one such tile, a ``StagedLayer`` the tiles of its stages, whose number is ``step``. ``visits``:
-    how many int8 addends its weights need, see ``kaniwa.compiler.plan.visits``. ``ifm_base`` and
-    ``ofm_base``: the first row that the memory of input and result has, where it has not all.
+    how many int8 addends its weights need, see ``kaniwa.compiler.plan.visits``. ``ifm_skip``,
+    ``operand_skip`` and ``ofm_skip``: bytes of input, operand and result before the first one that
+    their memory has, where it has not all.
     """
 
     layer: int
@@ -160,8 +161,9 @@ class Tile:
     visits: int = 1
     step: int = 0
     runs_program: bool = False
-    ifm_base: int = 0
-    ofm_base: int = 0
+    ifm_skip: int = 0
+    operand_skip: int = 0
+    ofm_skip: int = 0
 
     @classmethod
     def of_program(cls, layer: int) -> Tile:

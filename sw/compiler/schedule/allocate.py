@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import NoReturn
 
 from kaniwa.compiler.array.moves import GROWN
@@ -29,6 +28,7 @@ from kaniwa.compiler.schedule.double_buffer import (
     copied_blobs,
     with_second_places,
 )
+from kaniwa.compiler.schedule.row_passes import row_bytes
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
 
@@ -199,14 +199,16 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     rooms = Counter[int]()      # a tensor may have names of other types
     for i, root in plan.storage.items():
         rooms[root] = max(rooms[root], plan.extent(root), room_of(tensors[i], plan.config))
-    rooms.update(Counter({i: rows * prod(tensors[i].shape[2:]) - rooms[i]
+    rooms.update(Counter({i: rows * row_bytes(plan, i) - rooms[i]
                           for i, (rows, _) in plan.banded.items()}))
     owner = {i: i for i in first}
     makers = Counter(i for layer in plan.layers for i in layer.makes)
-    for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True)):
+    # What a stack makes lives as long as it does, and may have to go outside.
+    lasting = {i for low, high in plan.stacks for layer in plan.layers[low:high]
+               for i in (*layer.makes, layer.overwritten)}
+    for time, layer in zip(times, plan.layers, strict=True):
         operand = layer.overwritten
-        if plan.options.materialize or operand is None or any(
-                low <= number < high for low, high in plan.stacks):
+        if plan.options.materialize or operand is None or operand in lasting:
             continue
         if operand not in constant and last[operand] == time and makers[layer.ofm] == 1 and (
                 plan.spaced.get(operand) == plan.spaced.get(layer.ofm)):

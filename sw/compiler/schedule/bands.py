@@ -2,29 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kaniwa.compiler.plan.geometry import Geometry, Pair
 
-__all__ = ["Band", "Stack", "overlaps", "stack_of"]
+__all__ = ["Band", "Member", "Pass", "Source", "Stack", "stack_of"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a pass reads: a map with ``pitch`` bytes from one row to the next, which the layer at
+    ``place`` in the stack makes; None: it is whole before the stack begins.
+
+    The pass sees rows of its own, ``span`` bytes each: from byte ``first`` on, ``row`` bytes from
+    one to the next. ``windows`` is the geometry with which it does; None: it reads where it writes.
+    """
+
+    place: int | None
+    first: int
+    row: int
+    span: int
+    pitch: int
+    windows: Geometry | None = None
+
+    def needed(self, rows: Pair) -> Pair:
+        """The map's rows for ``rows`` of the pass."""
+        first, last = rows if self.windows is None else _needed(self.windows, rows)
+        return ((self.first + first * self.row) // self.pitch,
+                (self.first + (last - 1) * self.row + self.span - 1) // self.pitch + 1)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass of the array that writes some bytes of a map, ``rows`` of its own: from byte ``first``
+    on, ``row`` bytes from one to the next. Each is a part of one row of the map, which has
+    ``pitch`` bytes."""
+
+    rows: int
+    first: int
+    row: int
+    pitch: int
+    sources: tuple[Source, ...]
+
+    def part(self, rows: Pair) -> Pair:
+        """The pass's own rows that are parts of ``rows`` of the map."""
+        low, high = (min(max(-((self.first - row * self.pitch) // max(self.row, 1)), 0), self.rows)
+                     for row in rows)
+        return low, high
+
+
+@dataclass(frozen=True)
+class Member:
+    """A layer of a stack, which makes ``height`` rows in one or several ``passes``. ``whole``: all
+    rows of the result have their own memory, for others read them."""
+
+    height: int
+    passes: tuple[Pass, ...]
+    whole: bool = False
+
+    def needs(self, rows: Pair) -> Iterator[tuple[int, Pair]]:
+        """The rows that ``rows`` of the result need of each place in the stack."""
+        for own in self.passes:
+            low, high = own.part(rows)
+            if high > low:
+                yield from ((source.place, source.needed((low, high))) for source in own.sources
+                            if source.place is not None)
 
 
 @dataclass(frozen=True)
 class Band:
-    """Rows [first, past the last) of a layer, by its place in the stack. ``ifm_base`` and
-    ``ofm_base``: the first row that its input's and its result's memory holds."""
+    """Rows [first, past the last) of a layer, by its place in the stack. ``bases``: of each layer
+    the first row that the memory of its result holds by then."""
 
     place: int
     rows: Pair
-    ifm_base: int
-    ofm_base: int
+    bases: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The bands in the order of their execution. ``held``: rows that the memory of each result but
-    the last one has; ``kept``: whether some of them stay from band to band."""
+    """The bands in the order of their execution. ``held``: rows that the memory of each result has,
+    0 for a whole one; ``kept``: whether some of them stay from band to band."""
 
     bands: tuple[Band, ...]
     held: tuple[int, ...]
@@ -39,9 +99,88 @@ class Stack:
         return sum(band.place == place for band in self.bands)
 
 
-def overlaps(g: Geometry) -> bool:
-    """True where two neighboring rows of the result have a row of the input in common."""
-    return g.extent[0] > g.stride[0]
+def stack_of(members: Sequence[Member], lap: int, sub: int) -> Stack:
+    """The bands of layers in the order in which they read each other, the last one ``whole``.
+
+    Rows of the last result come ``sub`` at a time. What two bands have in common is kept within a
+    ``lap`` of rows, and computed again in the next one.
+    """
+    progress, height = _Progress(members), members[-1].height
+    laps = list[list[tuple[int, Pair]]]()
+    for start in range(0, height, lap):
+        end = min(start + lap, height)
+        progress.new_lap(end)
+        laps.append([item for first in range(start, end, sub)
+                     for item in progress.turn(min(first + sub, end))])
+    kept = tuple(progress.again)
+    bands, held = list[Band](), [0] * len(members)
+    for turns in laps:
+        begun, bases = set[int](), [0] * len(members)
+        for place, rows in turns:
+            if not members[place].whole:
+                if place not in begun or not kept[place]:
+                    begun.add(place)
+                    bases[place] = rows[0]
+                held[place] = max(held[place], rows[1] - bases[place])
+            bands.append(Band(place, rows, tuple(bases)))
+    return Stack(tuple(bands), tuple(held), kept)
+
+
+class _Progress:
+    """How far each layer of a stack has come. ``done``: rows below are there, -1: none is in this
+    lap; ``again``: layers of which rows are read in a turn behind the one that made them."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+        self.done = [0 if member.whole else -1 for member in members]
+        self.again = [False] * len(members)
+        self._lowest: list[Pair | None] = [None] * len(members)     # rows of the lap
+        readers = Counter(source.place for member in members for own in member.passes
+                          for source in own.sources)
+        self._several = [readers[place] > 1 for place in range(len(members))]
+
+    def new_lap(self, end: int) -> None:
+        """Nothing is left but what is whole. The lap's rows of the last layer are those up to
+        ``end``."""
+        self.done = [rows if member.whole else -1
+                     for rows, member in zip(self.done, self._members, strict=True)]
+        self._lowest = [None] * len(self._members)
+        self._lowest = self._missing_up_to(end)
+
+    def turn(self, end: int) -> Iterator[tuple[int, Pair]]:
+        """The rows of each layer, the first one first, for the last one's rows up to ``end``."""
+        for place, rows in enumerate(self._missing_up_to(end)):
+            if rows is not None:
+                self.done[place] = rows[1]
+                yield place, rows
+
+    def _missing_up_to(self, end: int) -> list[Pair | None]:
+        members, last = self._members, len(self._members) - 1
+        wanted: list[Pair | None] = [None] * len(members)
+        wanted[last] = self.done[last], end
+        for place in reversed(range(len(members))):
+            rows = self._missing(place, wanted[place], end == members[last].height)
+            wanted[place] = rows
+            for source, needed in () if rows is None else members[place].needs(rows):
+                other = wanted[source] or needed
+                wanted[source] = min(other[0], needed[0]), max(other[1], needed[1])
+        return wanted
+
+    def _missing(self, place: int, wanted: Pair | None, is_end: bool) -> Pair | None:
+        """What is not there of the rows ``wanted``, and of a whole result all rows before them."""
+        member, done = self._members[place], self.done[place]
+        if member.whole:
+            high = member.height if is_end else wanted[1] if wanted else done
+            return (done, high) if high > done else None
+        if wanted is None:
+            return None
+        self.again[place] |= wanted[0] < done
+        lowest = self._lowest[place]
+        if done < 0:
+            low = wanted[0] if lowest is None else lowest[0]
+        else:      # what one reader skips another may read later
+            low = done if self._several[place] else max(wanted[0], done)
+        return (low, wanted[1]) if wanted[1] > low else None
 
 
 def _needed(g: Geometry, rows: Pair) -> Pair:
@@ -49,37 +188,3 @@ def _needed(g: Geometry, rows: Pair) -> Pair:
     first = min(max(0, rows[0] * g.stride[0] - g.padding[0]), g.ifm[0] - 1)
     last = min(g.ifm[0], (rows[1] - 1) * g.stride[0] - g.padding[0] + g.extent[0])
     return first, max(first + 1, last)
-
-
-def stack_of(layers: Sequence[Geometry], lap: int, sub: int) -> Stack:
-    """The bands of ``layers``, of which each reads the one before.
-
-    Rows of the last result come ``sub`` at a time. What two bands have in common is kept within a
-    ``lap`` of rows, and computed again in the next one.
-    """
-    count = len(layers)
-    kept = tuple(overlaps(g) for g in layers[1:])
-    height = layers[-1].ofm[0]
-    bands: list[Band] = []
-    held = [0] * (count - 1)
-    for start in range(0, height, lap):
-        end = min(start + lap, height)
-        bases, done = [0] * count, [-1] * count
-        for first in range(start, end, sub):
-            need = (first, min(first + sub, end))
-            wanted = [need]
-            for g in reversed(layers[1:]):
-                need = _needed(g, need)
-                wanted.insert(0, need)
-            for place, (low, high) in enumerate(wanted):
-                last = place == count - 1
-                if done[place] < 0 or (not last and not kept[place]):
-                    bases[place] = 0 if last else low
-                    done[place] = low
-                if high > done[place]:
-                    bands.append(Band(place, (done[place], high),
-                                      bases[place - 1] if place else 0, bases[place]))
-                    done[place] = high
-                if not last:
-                    held[place] = max(held[place], high - bases[place])
-    return Stack(tuple(bands), tuple(held), kept)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 from kaniwa.compiler.plan.fields import block_width
 from kaniwa.compiler.plan.geometry import Pair, Tile
-from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.schedule.allocate import allocate
-from kaniwa.compiler.schedule.bands import Stack, stack_of
+from kaniwa.compiler.schedule.bands import Band, Member, Stack, stack_of
 from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.estimate import estimate
+from kaniwa.compiler.schedule.row_passes import in_rows, passes_of, row_bytes
 from kaniwa.compiler.schedule.tile import tiles_of
 from kaniwa.errors import CompileError
 from kaniwa.isa import OUTSIDE, Mode
@@ -23,12 +24,13 @@ from kaniwa.isa import OUTSIDE, Mode
 __all__ = ["depth_first"]
 
 logger = logging.getLogger(__name__)
-LONGEST = 7            # layers of a stack
-SUBS = (1, 2, 3, 4, 6, 8, 12, 16, 28)
+LONGEST = 16           # layers of a stack
+SUBS = (28, 16, 12, 8, 6, 4, 3, 2, 1)
 LAPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 28)
 SMALL = 8              # a tensor of less than such a part of on-chip memory is taken to be there
-RESERVE = 6            # part of on-chip memory that is left to other tensors and to constants
+RESERVES = (6, 4, 3, 2)    # parts of on-chip memory that are left to other tensors and constants
 LAPS_TRIED = 3         # of those that fit
+SUBS_TRIED = 2         # the same
 FEW_WEIGHTS = 32       # a layer's weights of less than such a part are taken to be there
 SECOND = 64            # the array's cycles count so little where the bus is the limit
 TURN = 100             # cycles from an instruction's results to the next one's first step
@@ -51,39 +53,49 @@ def depth_first(plan: Plan) -> Plan:
             or not plan.config.memory_bytes or plan.memory is None
             or not any(address >= OUTSIDE for address in plan.memory.tensors.values())):
         return plan
-    chooser = _Chooser(plan)
-    choices = [choice for first, last in chooser.chains() for choice in chooser.best(first, last)
-               if choice.stack is not None]
-    if not choices:
-        return plan
-    try:
-        return allocate(constants(_arranged(plan, choices, chooser)))
-    except CompileError as error:
-        logger.debug("layers stay one after the other: %s", error)
-        return plan
+    for reserve in RESERVES:
+        chooser = _Chooser(plan, plan.room * (reserve - 1) // reserve)
+        choices = [choice for first, last in chooser.runs() for choice in chooser.best(first, last)
+                   if choice.stack is not None]
+        if not choices:
+            break
+        try:
+            return allocate(constants(_arranged(plan, choices, chooser)))
+        except CompileError as error:
+            logger.debug("stacks with a %dth of the memory left: %s", reserve, error)
+    return plan
 
 
 class _Chooser:
     """Chooses stacks by estimated cycles of the array and of the bus."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, room: int) -> None:
         self._plan = plan
-        self._room = plan.room * (RESERVE - 1) // RESERVE
+        self._room = room
         assert plan.options.outside is not None
         self._bus = plan.options.outside.bytes
-        self.layers = {number: in_rows(plan, own) for number, layer in enumerate(plan.layers)
-                       if (own := layer.on_array) is not None}
-        self.tiles = {number: tiles_of(number, layer, plan.config)
-                      for number, layer in self.layers.items()}
+        config = plan.config
+        self.layers = {number: in_rows(plan, layer) for number, layer in enumerate(plan.layers)
+                       if passes_of(plan, in_rows(plan, layer), {}) is not None}
+        self.tiles = {number: list(layer.tiles(number, lambda own: iter(tiles_of(
+            number, own, config)))) for number, layer in self.layers.items()}
+        self._made = {layer.ofm: number for number, layer in self.layers.items()}
         self._readers = Counter(i for layer in plan.layers for i in layer.reads)
         self._readers.update(plan.kept)
         self._readers.update(i for part in plan.parts for i in part.downloads)
         self._cycles = {number: sum(
-            estimate(layer, tile, plan.config, ahead=True) for tile in self.tiles[number])
-            for number, layer in self.layers.items()}
+            estimate(own, tile, plan.config, ahead=True)
+            for tile, own in self._instructions(number)) for number in self.layers}
 
-    def chains(self) -> Iterator[Pair]:
-        """Layers [first, past the last) of which each is the only one to read the one before."""
+    def _instructions(self, number: int) -> Iterator[tuple[Tile, ArrayLayer]]:
+        """The tiles of a layer, each with the pass that it is of."""
+        for tile in self.tiles[number]:
+            own = self.layers[number].stage(tile.step).layer
+            assert own is not None
+            yield tile, own
+
+    def runs(self) -> Iterator[Pair]:
+        """Runs of layers [first, past the last) that may be cut into bands."""
         first = 0
         while first < len(self._plan.layers):
             last = first + 1
@@ -95,25 +107,40 @@ class _Chooser:
 
     def _bands(self, number: int) -> bool:
         """True for a layer that may be cut into bands of rows."""
-        layer = self.layers.get(number)
-        if layer is None or layer.places or layer.source_at or layer.has_gaps or (
-                layer.add is not None and layer.add.spaced is not None):
-            return False
-        g = layer.geometry
-        return g.batch == 1 and g.ofm[0] > 1 and all(
-            tile.rows == (0, g.ofm[0]) and not tile.weights_stream and tile.visits == 1
-            for tile in self.tiles[number])
+        return number in self.layers and self.height(number) > 1 and all(
+            tile.rows == (0, own.geometry.ofm[0]) and not tile.weights_stream and tile.visits == 1
+            for tile, own in self._instructions(number))
 
     def _follows(self, number: int) -> bool:
         return self._bands(number) and self.layers[number - 1].part == self.layers[number].part
 
-    def _joined(self, number: int) -> bool:
-        """True where the layer may be in a stack with the one before it."""
-        before, layer = self.layers[number - 1], self.layers[number]
-        shape = self._plan.graph.tensors[before.ofm].shape
-        return (layer.ifm == before.ofm and self._readers[before.ofm] == 1
-                and layer.geometry.ifm == before.geometry.ofm
-                and len(shape) == 4 and shape[1:] == before.geometry.ofm)
+    def height(self, number: int) -> int:
+        """Rows of a layer's result."""
+        return self._plan.graph.tensors[self.layers[number].ofm].shape[1]
+
+    def _joins(self, first: int, number: int) -> bool:
+        """True where the layer may be in a stack with those from ``first`` on."""
+        return passes_of(self._plan, self.layers[number], self._places(first, number)) is not None
+
+    def _places(self, first: int, last: int) -> dict[int, int]:
+        """By tensor, the places in a stack of the layers [first, last) that make them."""
+        return {self.layers[number].ofm: number - first for number in range(first, last)}
+
+    def _members(self, first: int, last: int) -> list[Member] | None:
+        """The layers [first, last) as those of a stack; None where a result but the last one's is
+        read by none of them."""
+        layers, places = self._of(first, last), self._places(first, last)
+        inside = Counter(i for layer in layers for i in layer.reads)
+        passes = [passes_of(self._plan, layer, places) for layer in layers]
+        if not all(inside[layer.ofm] for layer in layers[:-1]) or len(places) < len(layers):
+            return None
+        return [Member(self.height(number), own,
+                       layer is layers[-1] or inside[layer.ofm] < self._readers[layer.ofm])
+                for number, layer, own in zip(range(first, last), layers, passes, strict=True)
+                if own is not None]
+
+    def _of(self, first: int, last: int) -> list[Layer]:
+        return [self.layers[number] for number in range(first, last)]
 
     def best(self, first: int, last: int) -> list[_Choice]:
         """The stacks and layers with the least cycles."""
@@ -121,7 +148,7 @@ class _Chooser:
         for number in range(first, last):
             cycles, before = best[number]
             for end in range(number + 1, min(last, number + LONGEST) + 1):
-                if end > number + 1 and not self._joined(end - 1):
+                if not self._joins(number, end - 1):
                     break
                 choice = self._choice(number, end)
                 if choice is not None and (end not in best
@@ -139,80 +166,107 @@ class _Chooser:
         large = self._size(tensor) * SMALL >= self._plan.config.memory_bytes
         return self._plan.memory.tensors[tensor] >= OUTSIDE or (crowded and large)
 
-    def _bus_cycles(self, layers: Sequence[ArrayLayer], crowded: bool) -> tuple[float, float]:
-        """Cycles for which the whole tensors of a stack or layer have the bus: reads, writes."""
-        head, tail = layers[0], layers[-1]
-        read = [head.ifm, *(layer.add.operand for layer in layers if layer.add)]
-        parts = 1.0 if tail.mode == Mode.DENSE else max(
-            1.0, self._plan.config.write_bytes / block_width(tail, self._plan.config))
-        return (sum(self._size(i) for i in read if self._crosses(i, crowded)) / self._bus,
-                parts * self._size(tail.ofm) * self._crosses(tail.ofm, crowded) / self._bus)
+    def _bus_cycles(self, layer: Layer, banded: Collection[int],
+                    crowded: bool) -> tuple[float, float]:
+        """Cycles for which a layer's tensors have the bus, but for ``banded`` ones: reads, writes.
+        """
+        config = self._plan.config
+        parts = max(1.0 if own.mode == Mode.DENSE else
+                    max(1.0, config.write_bytes / block_width(own, config))
+                    for own in layer.array_layers)
+        crossing = {i for i in (*layer.reads, layer.ofm)
+                    if i not in banded and self._crosses(i, crowded)}
+        return (sum(self._size(i) for i in layer.reads if i in crossing) / self._bus,
+                parts * self._size(layer.ofm) * (layer.ofm in crossing) / self._bus)
 
-    def _streamed(self, layer: ArrayLayer) -> int:
+    def _streamed(self, layer: Layer) -> int:
         """Bytes of the layer's weights and parameters that each of its bands reads from outside
         memory."""
-        size = (0 if layer.weights is None else layer.weights.nbytes) + 12 * layer.geometry.ofm[2]
+        size = sum((0 if own.weights is None else own.weights.nbytes) + 12 * own.geometry.ofm[2]
+                   for own in layer.array_layers)
         return size if size * FEW_WEIGHTS > self._plan.config.memory_bytes else 0
 
     def _choice(self, first: int, last: int) -> _Choice | None:
-        layers = [self.layers[number] for number in range(first, last)]
+        layers = self._of(first, last)
         if len(layers) == 1:
             array = self._cycles[first]
-            bus = sum(self._bus_cycles(layers, False)) + self._streamed(layers[0]) / self._bus
+            bus = sum(self._bus_cycles(layers[0], (), False)) + self._streamed(layers[0]) / self._bus
             return _Choice(first, last, max(array, bus) + array / SECOND)
+        members = self._members(first, last)
+        if members is None or not any(self._crosses(layer.ofm, False) and not member.whole
+                                      for layer, member in zip(layers, members, strict=True)):
+            return None
         choices = [_Choice(first, last, self._stack_cycles(first, layers, stack), stack)
-                   for stack in self._stacks(layers)]
+                   for stack in self._stacks(layers, members)]
         return min(choices, key=lambda choice: choice.cycles, default=None)
 
-    def _held(self, layers: Sequence[ArrayLayer], stack: Stack) -> int:
-        """Bytes of the rows that a stack has on chip."""
-        return sum(rows * prod(layer.geometry.ofm[1:])
-                   for rows, layer in zip(stack.held, layers[:-1], strict=True))
+    def _held(self, layers: Sequence[Layer], stack: Stack) -> int:
+        """Bytes of the rows that a stack has on chip at the fullest time of a turn."""
+        last = {i: place for place, layer in enumerate(layers) for i in layer.reads}
+        sizes = [rows * row_bytes(self._plan, layer.ofm)
+                 for rows, layer in zip(stack.held, layers, strict=True)]
+        now = most = sum(size for size, kept in zip(sizes, stack.kept, strict=True) if kept)
+        leaving = Counter[int]()
+        for place, (layer, size, kept) in enumerate(zip(layers, sizes, stack.kept, strict=True)):
+            if not kept:
+                now += size
+                leaving[last.get(layer.ofm, place)] += size
+            most = max(most, now)
+            now -= leaving[place]
+        return most
 
-    def _stacks(self, layers: Sequence[ArrayLayer]) -> Iterator[Stack]:
-        """Stacks of the layers whose rows fit on chip, for the longest laps that there are."""
-        height, found = layers[-1].geometry.ofm[0], 0
+    def _stacks(self, layers: Sequence[Layer], members: Sequence[Member]) -> Iterator[Stack]:
+        """Stacks of the layers whose rows fit on chip, for the longest laps that there are, and the
+        largest bands."""
+        height, found = members[-1].height, 0
         for parts in LAPS:
-            lap, fits = -(-height // parts), False
+            lap, fits = -(-height // parts), 0
             for sub in SUBS:
-                if sub > lap:
-                    break
-                stack = stack_of([layer.geometry for layer in layers], lap, sub)
+                if sub > lap or fits == SUBS_TRIED:
+                    continue
+                stack = stack_of(members, lap, sub)
                 if self._held(layers, stack) <= self._room:
-                    fits = True
+                    fits += 1
                     yield stack
-            found += fits
+            found += fits > 0
             if found == LAPS_TRIED:
                 return
 
-    def _stack_cycles(self, first: int, layers: Sequence[ArrayLayer], stack: Stack) -> float:
+    def _stack_cycles(self, first: int, layers: Sequence[Layer], stack: Stack) -> float:
         """Cycles of the array, with what it waits for the bus, or those of the bus if more."""
-        head, tail = layers[0], layers[-1]
-        whole = sum(self._size(i) for i in {head.ifm, tail.ofm, *(
-            layer.add.operand for layer in layers if layer.add)})
-        read, written = self._bus_cycles(layers, self._held(layers, stack) + whole > self._room)
-        array = [self._cycles[first + place] * stack.computed(place) / layer.geometry.ofm[0]
-                 + TURN * stack.count(place) for place, layer in enumerate(layers)]
+        banded = {layer.ofm for layer, rows in zip(layers, stack.held, strict=True) if rows}
+        whole = sum(self._size(i) for i in {
+            i for layer in layers for i in (*layer.reads, layer.ofm)} - banded)
+        crowded = self._held(layers, stack) + whole > self._room
+        bus = [self._bus_cycles(layer, banded, crowded) for layer in layers]
+        array = [self._cycles[first + place] * stack.computed(place) / self.height(first + place)
+                 + TURN * stack.count(place) for place in range(len(layers))]
         weights = sum(self._streamed(layer) * stack.count(place)
                       for place, layer in enumerate(layers)) / self._bus
         # Writes wait in the bands that write, where reads of the next ones are already.
-        waits = max(0.0, read + written - array[-1]) if written else max(0.0, read - array[0])
-        return max(sum(array) + waits, read + written + weights) + sum(array) / SECOND
+        reading, writing = ([cycles for cycles, own in zip(array, bus, strict=True) if own[way]]
+                            for way in (0, 1))
+        crossing = sum(map(sum, bus))
+        waits = max(0.0, crossing - sum(writing or reading))
+        return max(sum(array) + waits, crossing + weights) + sum(array) / SECOND
 
+    def tiles_of_band(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
+        """The instructions for a band of a stack from layer ``first`` on."""
+        number, plan = first + band.place, self._plan
+        places = self._places(first, first + len(stack.held))
+        layer = self.layers[number]
+        passes = passes_of(plan, layer, places)
+        assert passes is not None
 
-def in_rows(plan: Plan, layer: ArrayLayer) -> ArrayLayer:
-    """The layer with the rows of its maps, where pixels that are alike were put into longer ones.
-    """
-    g = layer.geometry
-    shapes = [plan.graph.tensors[i].shape for i in (layer.ifm, layer.ofm)]
-    if layer.has_gaps or (g.kernel, g.stride, g.batch) != ((1, 1), (1, 1), 1) or any(
-            g.padding) or any(len(shape) != 4 or shape[0] != 1 for shape in shapes):
-        return layer
-    (_, *ifm), (_, *ofm) = shapes
-    if ifm[:2] != ofm[:2] or (ifm[2], ofm[2]) != (g.ifm[2], g.ofm[2]):
-        return layer
-    return replace(layer, geometry=replace(g, ifm=(ifm[0], ifm[1], ifm[2]),
-                                           ofm=(ofm[0], ofm[1], ofm[2])))
+        def skip(tensor: int) -> int:
+            return band.bases[places[tensor]] * row_bytes(plan, tensor) if tensor in places else 0
+
+        for tile, own in self._instructions(number):
+            low, high = passes[tile.step].part(band.rows)
+            if high > low:
+                yield replace(tile, rows=(low, high), ifm_skip=skip(own.ifm),
+                              operand_skip=0 if own.add is None else skip(own.add.operand),
+                              ofm_skip=skip(own.ofm))
 
 
 def _arranged(plan: Plan, choices: Sequence[_Choice], chooser: _Chooser) -> Plan:
@@ -232,12 +286,11 @@ def _arranged(plan: Plan, choices: Sequence[_Choice], chooser: _Chooser) -> Plan
             number += 1
             continue
         for band in choice.stack.bands:
-            arranged += [replace(tile, rows=band.rows, ifm_base=band.ifm_base,
-                                 ofm_base=band.ofm_base)
-                         for tile in chooser.tiles[number + band.place]]
+            arranged += chooser.tiles_of_band(number, choice.stack, band)
         for place, (rows, kept) in enumerate(zip(choice.stack.held, choice.stack.kept,
                                                  strict=True)):
-            banded[chooser.layers[number + place].ofm] = rows, int(kept)
+            if rows:
+                banded[chooser.layers[number + place].ofm] = rows, int(kept)
         layers[number:choice.last] = [chooser.layers[i] for i in range(number, choice.last)]
         number = choice.last
     return replace(plan, layers=tuple(layers), tiles=tuple(arranged), banded=banded,

@@ -10,7 +10,7 @@ from typing import Any
 
 from kaniwa._version import __version__
 from kaniwa.compiler.plan.fields import tile_fields, visited
-from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.geometry import Pair, Tile
 from kaniwa.compiler.plan.layers import ArrayLayer, Sum
 from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
 from kaniwa.compiler.plan.states import device_states
@@ -84,8 +84,9 @@ class _Stream:
 
     ``starts`` has the index of each part's first instruction, and the count of all at its end;
     ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor,
-    ``scattered`` those that are not written from their first byte to their last. ``alone``: by
-    instruction, 1 where no other writes the same rows of its layer. ``tags`` of the tiles.
+    ``scattered`` those that are not written from their first byte to their last, ``by_turns`` those
+    of layers that take turns. ``alone``: by instruction, whether it is all of its layer's turn.
+    ``tags`` of the tiles.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -100,10 +101,12 @@ class _Stream:
         array = (own for layer in plan.layers for own in layer.array_layers)
         self.scattered = {layer.ofm for layer in array
                           if layer.places and not layer.places.ascending(layer.geometry.ofm)}
+        self.by_turns = {made for first, last in plan.stacks
+                         for layer in plan.layers[first:last] for made in layer.makes}
         self.tags = _tags(plan)
-        bands = Counter((tile.layer, tile.rows) for tile in plan.tiles)
-        self.alone = {index: int(bands[tile.layer, tile.rows] == 1)
-                      for index, tile in zip(self.tiles, plan.tiles, strict=True)}
+        turns = [list(turn) for _, turn in groupby(
+            zip(self.tiles, plan.tiles, strict=True), lambda item: item[1].layer)]
+        self.alone = {index: len(turn) == 1 for turn in turns for index, _ in turn}
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.uploads}
@@ -116,14 +119,27 @@ class _Stream:
         """1 where one instruction fills the tensor, in the order of addresses, row by row."""
         return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
 
-    def band_before(self, tensor: int, index: int) -> tuple[int, int]:
-        """1 + the instruction of the part that writes a band of ``tensor`` last before the one of
-        the tile ``index`` reads it, and 1 where it alone fills the band in the order of addresses.
+    def waits(self, tensor: int, index: int, written: Mapping[int, Sequence[int]]) -> Pair:
+        """What the tile ``index`` waits for to read ``tensor``: 0, or 1 + the instruction of its
+        part, and 1 where results may be read behind those of that instruction.
+
+        Of what layers write by turns it is the one that writes a band last before the reader.
         """
+        if tensor not in self.by_turns:
+            return _wait(tensor, written), self.in_order(tensor, written)
         own = self.tiles[index]
         writer = max(number for number in self.written[tensor] if number < own)
         start = max(start for start in self.starts if start <= own)
-        return 1 + writer - start, self.alone[writer]
+        if writer < start:
+            return 0, 0
+        return 1 + writer - start, int(self.alone[writer] and tensor not in self.scattered)
+
+    def stored_in_order(self, tensor: int, index: int, written: Mapping[int, Sequence[int]]) -> int:
+        """1 where the tile ``index`` writes all that is new of ``tensor`` in the order of
+        addresses."""
+        if tensor not in self.by_turns:
+            return self.in_order(tensor, written)
+        return int(self.alone[self.tiles[index]] and tensor not in self.scattered)
 
     def of_part(self, part: int) -> dict[int, list[int]]:
         """The tensors that ``part`` writes, by instructions counted from its first one."""
@@ -250,8 +266,8 @@ def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
     if layer.add is not None:
         values |= _sum_fields(layer, layer.add, tile, plan.config,
                               memory.tensors[layer.add.operand])
-        values |= {"operand_wait": _wait(layer.add.operand, written),
-                   "operand_watermark": stream.in_order(layer.add.operand, written)}
+        wait, watermark = stream.waits(layer.add.operand, index, written)
+        values |= {"operand_wait": wait, "operand_watermark": watermark}
     elif layer.table is not None:
         values["table"] = 1
     if weights.blob is not None:
@@ -262,17 +278,14 @@ def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
                                      if tile.weights_stream else weights.repeat)}
     values["ifm_address"] += memory.tensors[layer.ifm]
     values["ofm_address"] += memory.tensors[layer.ofm]
-    wait, watermark = (
-        stream.band_before(layer.ifm, index) if layer.ifm in plan.banded
-        else (_wait(layer.ifm, written), stream.in_order(layer.ifm, written)))
+    wait, watermark = stream.waits(layer.ifm, index, written)
     return values | {
         "opcode": layer.opcode, "mode": visited(layer, tile.visits, plan.config).mode,
         "tag": stream.tags[index],
         "rounding": layer.rescale.rounding, "zero_point": layer.rescale.zero_point,
         "act_min": layer.rescale.act_min, "act_max": layer.rescale.act_max,
         "pad_value": layer.pad_value,
-        "store_in_order": (stream.alone[stream.tiles[index]] if layer.ofm in plan.banded
-                           else stream.in_order(layer.ofm, written)),
+        "store_in_order": stream.stored_in_order(layer.ofm, index, written),
         "ifm_wait": wait, "ifm_watermark": watermark,
         "parameter_address": memory.blobs[parameters.blob] + parameters.offset,
         "parameter_bytes": parameters.length,
@@ -289,7 +302,7 @@ def _sum_fields(layer: ArrayLayer, add: Sum, tile: Tile, config: AcceleratorConf
         layer = replace(layer, places=None)
     values = tile_fields(layer, tile, config)
     offset, row, pixel = (values[f"ofm_{name}"] for name in ("address", "row_pitch", "pixel_pitch"))
-    offset += tile.ofm_base * row       # the operand has all its rows
+    offset += tile.ofm_skip - tile.operand_skip
     if add.repeated:
         offset, row, pixel = offset % layer.geometry.ofm[2], 0, 0
     rescale = add.rescale

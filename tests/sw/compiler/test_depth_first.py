@@ -2,14 +2,16 @@
 
 import dataclasses
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from builders.graphs.bottlenecks import bottlenecks
+from builders.graphs.branches import faces, pyramid
 
 from kaniwa.compiler.pipeline import compile
 from kaniwa.compiler.plan.geometry import Geometry
-from kaniwa.compiler.schedule.bands import stack_of
+from kaniwa.compiler.schedule.bands import Member, Pass, Source, stack_of
 from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import seeded_inputs
@@ -21,55 +23,113 @@ CONFIG = dataclasses.replace(PRESETS["small"], line_bytes=4096, name="small_memo
 SLOW = "sdram,bytes=1,latency=10"
 
 
+ROW = 24      # bytes of a row of all maps
+
+
 def geometry(rows, kernel, stride, pad):
     out = (rows + 2 * pad - kernel) // stride + 1
-    return Geometry(1, (rows, 8, 8), (out, 8, 8), (kernel, 1), (stride, 1), (1, 1), (pad, 0))
+    return Geometry(1, (rows, 8, 3), (out, 8, 3), (kernel, 1), (stride, 1), (1, 1), (pad, 0))
+
+
+def member(place, windows, operand=None, whole=False):
+    """A layer that reads ``place`` through ``windows``, and an operand's rows as they are."""
+    sources = [Source(place, 0, ROW, ROW, ROW, windows)]
+    if operand is not None:
+        sources.append(Source(operand, 0, ROW, ROW, ROW))
+    height = windows.ofm[0]
+    return Member(height, (Pass(height, 0, ROW, ROW, tuple(sources)),), whole)
+
+
+def twice_as_high(place, rows):
+    """A layer of two passes: even rows, and odd rows, which each see two of the input."""
+    windows = Geometry(1, (rows, 8, 3), (rows, 8, 3), (2, 1), (1, 1), (1, 1), (0, 0))
+    return Member(2 * rows, tuple(
+        Pass(rows, odd * ROW, 2 * ROW, ROW, (Source(place, 0, ROW, ROW, ROW, replace(
+            windows, padding=(1 - odd, 0))),)) for odd in (0, 1)))
+
+
+def by_pixels(place, rows):
+    """A move whose rows are pixels, eight in each row of the map."""
+    windows = Geometry(1, (8 * rows, 1, 3), (8 * rows, 1, 3), (1, 1), (1, 1), (1, 1), (0, 0))
+    return Member(rows, (Pass(8 * rows, 0, 3, ROW, (Source(place, 0, 3, 3, ROW, windows),)),))
 
 
 def random_stack(rng):
-    layers, rows = [], rng.randint(9, 40)
-    for _ in range(rng.randint(2, 6)):
-        kernel, stride = rng.choice([(1, 1), (1, 1), (3, 1), (3, 2), (5, 1), (2, 2), (1, 2)])
-        if rows < kernel:
-            break
-        layers.append(geometry(rows, kernel, stride, kernel // 2 if kernel % 2 else 0))
-        rows = layers[-1].ofm[0]
-    lap = rng.randint(1, rows)
-    return layers, stack_of(layers, lap, rng.randint(1, lap))
+    members = [member(None, geometry(rng.randint(9, 40), 1, 1, 0))]
+    for _ in range(rng.randint(1, 7)):
+        place = rng.choice((len(members) - 1, rng.randrange(len(members))))
+        rows = members[place].height
+        kind = rng.choice(["window"] * 6 + ["high", "pixels"])
+        if kind == "high" and rows < 40:
+            members.append(twice_as_high(place, rows))
+        elif kind == "pixels":
+            members.append(by_pixels(place, rows))
+        else:
+            kernel, stride = rng.choice([(1, 1), (1, 1), (3, 1), (3, 2), (5, 1), (2, 2), (1, 2)])
+            windows = geometry(rows, kernel, stride, kernel // 2 if kernel % 2 else 0)
+            alike = [i for i, other in enumerate(members) if other.height == windows.ofm[0]]
+            members.append(member(place, windows, rng.choice([None, *alike])))
+    used = [place for each in members for place, _ in each.needs((0, each.height))]
+    members = [replace(each, whole=place not in used or rng.random() < 0.15)
+               for place, each in enumerate(members)]
+    lap = rng.randint(1, members[-1].height)
+    return members, stack_of(members, lap, rng.randint(1, lap))
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_a_band_finds_the_rows_that_it_reads(seed):
+    members, stack = random_stack(random.Random(seed))
+    memory = [{} for _ in members]     # by the row's place in memory, the row that is there
+    written = [[] for _ in members]
+    for band in stack.bands:
+        for place, rows in members[band.place].needs(band.rows):
+            for row in range(*rows):
+                assert memory[place][row - band.bases[place]] == row
+        for row in range(*band.rows):
+            to = row - band.bases[band.place]
+            memory[band.place][to] = row
+            written[band.place].append(row)
+            assert to == row if members[band.place].whole else 0 <= to < stack.held[band.place]
+    for place, each in enumerate(members):
+        if each.whole:
+            assert written[place] == list(range(each.height))      # none of it twice
+            assert stack.held[place] == 0
+        assert stack.computed(place) == len(written[place])
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_band_finds_the_rows_that_it_reads(seed):
-    layers, stack = random_stack(random.Random(seed))
-    memory = [{} for _ in layers]     # by the row's place in memory, the row that is there
-    written = [set() for _ in layers]
-    for band in stack.bands:
-        g = layers[band.place]
-        if band.place:
-            first = band.rows[0] * g.stride[0] - g.padding[0]
-            last = (band.rows[1] - 1) * g.stride[0] - g.padding[0] + g.extent[0]
-            for row in range(max(0, first), min(g.ifm[0], last)):
-                assert memory[band.place - 1][row - band.ifm_base] == row
-        for row in range(*band.rows):
-            memory[band.place][row - band.ofm_base] = row
-            written[band.place].add(row)
-            if band.place < len(layers) - 1:
-                assert 0 <= row - band.ofm_base < stack.held[band.place]
-    assert written[-1] == set(range(layers[-1].ofm[0]))
-    assert stack.computed(len(layers) - 1) == layers[-1].ofm[0]      # none of it twice
+def test_rows_that_are_not_kept_are_read_in_their_own_turn(seed):
+    members, stack = random_stack(random.Random(seed))
+    made = {}
+    for number, band in enumerate(stack.bands):
+        for place, rows in members[band.place].needs(band.rows):
+            if not stack.kept[place] and not members[place].whole:
+                first, last = made[place][1]
+                assert first <= rows[0] and rows[1] <= last
+        made[band.place] = number, band.rows
 
 
 def test_rows_in_common_are_kept_within_a_lap():
-    layers = [geometry(16, 1, 1, 0), geometry(16, 3, 1, 1)]
-    assert stack_of(layers, 16, 4).computed(0) == 16
-    assert stack_of(layers, 8, 4).computed(0) == 16 + 2
-    assert stack_of(layers, 8, 4).held == (9,)
-    assert stack_of(layers, 16, 4).kept == (True,)
+    members = [member(None, geometry(16, 1, 1, 0)), member(0, geometry(16, 3, 1, 1), whole=True)]
+    assert stack_of(members, 16, 4).computed(0) == 16
+    assert stack_of(members, 8, 4).computed(0) == 16 + 2
+    assert stack_of(members, 8, 4).held == (9, 0)
+    assert stack_of(members, 16, 4).kept == (True, False)
 
 
+def test_rows_are_not_computed_again_for_those_behind_that_are_kept():
+    high = geometry(32, 3, 1, 1)
+    members = [member(None, high), member(0, geometry(32, 1, 1, 0)), member(1, high, whole=True)]
+    stack = stack_of(members, 32, 4)
+    assert [stack.computed(place) for place in range(3)] == [32, 32, 32]
+    assert stack.kept == (False, True, False)
+    assert stack.held[0] == 5      # and none of what was there before
+
+
+@pytest.mark.parametrize("network", [bottlenecks, faces, pyramid])
 @pytest.mark.parametrize("outside", [SLOW, "sdram,part=W9825G6KH"])
-def test_results_are_those_of_the_model(outside):
-    graph = bottlenecks()
+def test_results_are_those_of_the_model(network, outside):
+    graph = network()
     program = compile(graph, CONFIG, outside=outside)
     assert len(program.turns) > len(program.layers)
     found = []

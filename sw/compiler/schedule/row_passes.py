@@ -1,0 +1,102 @@
+"""Layers as passes over rows of maps, where they can be cut into bands of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer
+from kaniwa.compiler.plan.plan import Plan
+from kaniwa.compiler.schedule.bands import Pass, Source
+
+__all__ = ["in_rows", "passes_of", "row_bytes"]
+
+
+def row_bytes(plan: Plan, tensor: int) -> int:
+    """Bytes from one row of a stored map [1, rows, columns, channels] to the next."""
+    spaced = plan.spaced.get(tensor)
+    return prod(plan.graph.tensors[tensor].shape[2:]) if spaced is None else spaced.row
+
+
+def in_rows(plan: Plan, layer: Layer) -> Layer:
+    """The layer with the rows of its maps, where pixels that are alike were put into longer ones.
+    """
+    own = layer.on_array
+    if own is None or own.source_at or not (is_map(plan, own.ifm) and is_map(plan, own.ofm)):
+        return layer
+    g = own.geometry
+    (_, *ifm), (_, *ofm) = (plan.graph.tensors[i].shape for i in (own.ifm, own.ofm))
+    places = own.places
+    if ((g.kernel, g.stride, g.batch) != ((1, 1), (1, 1), 1) or any(g.padding)
+            or ifm[:2] != ofm[:2] or g.ifm[:2] != g.ofm[:2] or prod(g.ofm[:2]) != prod(ofm[:2])
+            or (places and places.row != g.ofm[1] * places.pixel)):
+        return layer
+    places = places and replace(places, row=ofm[1] * places.pixel)
+    return replace(own, places=places, geometry=replace(
+        g, ifm=(ifm[0], ifm[1], g.ifm[2]), ofm=(ofm[0], ofm[1], g.ofm[2])))
+
+
+def is_map(plan: Plan, tensor: int) -> bool:
+    """True for a tensor [1, rows, columns, channels]."""
+    shape = plan.graph.tensors[tensor].shape
+    return len(shape) == 4 and shape[0] == 1
+
+
+def passes_of(plan: Plan, layer: Layer, places: Mapping[int, int]) -> tuple[Pass, ...] | None:
+    """The passes of a layer in a stack, which has those that make some tensors at ``places``.
+
+    None for a layer that cannot be cut into bands of its result's rows.
+    """
+    layers = (layer,) if isinstance(layer, ArrayLayer) else layer.passes_of_result
+    passes = [_pass(plan, own, places) for own in layers]
+    known = tuple(own for own in passes if own is not None)
+    return known if known and len(known) == len(passes) else None
+
+
+def _pass(plan: Plan, own: ArrayLayer, places: Mapping[int, int]) -> Pass | None:
+    g, pitch = own.geometry, row_bytes(plan, own.ofm)
+    if g.batch != 1 or not is_map(plan, own.ofm):
+        return None
+    to = own.places or _dense(own)
+    first, row, span = to.first, to.row, _span(to, own)
+    begins = first + row * np.arange(g.ofm[0])
+    if (begins // pitch != (begins + span - 1) // pitch).any():
+        return None
+    start, _, source_row = own.source_at or (0, 0, g.ifm[1] * g.ifm[2])
+    sources = [_source(plan, own.ifm, places, start, source_row, g.ifm[1] * g.ifm[2])]
+    if own.add is not None:
+        if own.add.repeated and own.add.operand in places:
+            return None
+        at = own.add.spaced.output if own.add.spaced else _dense(own) if own.has_gaps else to
+        sources.append(_source(plan, own.add.operand, places, at.first, at.row, _span(at, own)))
+    if None in sources:
+        return None
+    windows = replace(sources[0], windows=g) if sources[0] else None
+    return Pass(g.ofm[0], first, row, pitch, tuple(
+        source for source in (windows, *sources[1:]) if source is not None))
+
+
+def _source(plan: Plan, tensor: int, places: Mapping[int, int], first: int, row: int,
+            span: int) -> Source | None:
+    if tensor not in places:
+        return Source(None, first, row, span, 1)
+    if not is_map(plan, tensor):
+        return None
+    return Source(places[tensor], first, row, span, row_bytes(plan, tensor))
+
+
+def _dense(own: ArrayLayer) -> ScatteredOutput:
+    """The places of results that make a map without gaps."""
+    _, columns, channels = own.geometry.ofm
+    return ScatteredOutput(0, 0, columns * channels, channels, channels, 0)
+
+
+def _span(to: ScatteredOutput, own: ArrayLayer) -> int:
+    """Bytes from the first to the last of a row of results."""
+    _, columns, channels = own.geometry.ofm
+    runs = (channels - 1) // to.run
+    return (columns - 1) * to.pixel + runs * to.of_run + min(to.run, channels)
