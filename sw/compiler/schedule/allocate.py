@@ -203,12 +203,12 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
                           for i, (rows, _) in plan.banded.items()}))
     owner = {i: i for i in first}
     makers = Counter(i for layer in plan.layers for i in layer.makes)
-    # What a stack makes lives as long as it does, and may have to go outside.
+    # What a stack reads or makes lives as long as it does, and may have to go outside.
     lasting = {i for low, high in plan.stacks for layer in plan.layers[low:high]
-               for i in (*layer.makes, layer.overwritten)}
+               for i in (*layer.reads, *layer.makes)}
     for time, layer in zip(times, plan.layers, strict=True):
         operand = layer.overwritten
-        if plan.options.materialize or operand is None or operand in lasting:
+        if plan.options.materialize or operand is None or lasting & {operand, layer.ofm}:
             continue
         if operand not in constant and last[operand] == time and makers[layer.ofm] == 1 and (
                 plan.spaced.get(operand) == plan.spaced.get(layer.ofm)):

@@ -13,13 +13,14 @@ __all__ = ["Band", "Member", "Pass", "Source", "Stack", "stack_of"]
 
 @dataclass(frozen=True)
 class Source:
-    """What a pass reads: a map with ``pitch`` bytes from one row to the next, which the layer at
-    ``place`` in the stack makes; None: it is whole before the stack begins.
+    """What a pass reads: a ``tensor``, with ``pitch`` bytes from one row to the next, which the
+    layer at ``place`` in the stack makes; None: it is whole before the stack begins.
 
     The pass sees rows of its own, ``span`` bytes each: from byte ``first`` on, ``row`` bytes from
     one to the next. ``windows`` is the geometry with which it does; None: it reads where it writes.
     """
 
+    tensor: int
     place: int | None
     first: int
     row: int
@@ -27,9 +28,15 @@ class Source:
     pitch: int
     windows: Geometry | None = None
 
+    def seen(self, rows: Pair) -> Pair:
+        """The rows, as the pass sees them, for ``rows`` of what it writes."""
+        return rows if self.windows is None else _needed(self.windows, rows)
+
     def needed(self, rows: Pair) -> Pair:
-        """The map's rows for ``rows`` of the pass."""
-        first, last = rows if self.windows is None else _needed(self.windows, rows)
+        """The map's rows for ``rows`` of what the pass writes."""
+        first, last = self.seen(rows)
+        if not self.first and self.row == self.span == self.pitch:
+            return first, last
         return ((self.first + first * self.row) // self.pitch,
                 (self.first + (last - 1) * self.row + self.span - 1) // self.pitch + 1)
 
@@ -48,9 +55,13 @@ class Pass:
 
     def part(self, rows: Pair) -> Pair:
         """The pass's own rows that are parts of ``rows`` of the map."""
-        low, high = (min(max(-((self.first - row * self.pitch) // max(self.row, 1)), 0), self.rows)
-                     for row in rows)
-        return low, high
+        if not self.first and self.row == self.pitch:
+            return rows
+        return self._own(rows[0]), self._own(rows[1])
+
+    def _own(self, row: int) -> int:
+        """The first of the pass's own rows that is in ``row`` of the map or behind it."""
+        return min(max(-((self.first - row * self.pitch) // max(self.row, 1)), 0), self.rows)
 
 
 @dataclass(frozen=True)
@@ -64,11 +75,21 @@ class Member:
 
     def needs(self, rows: Pair) -> Iterator[tuple[int, Pair]]:
         """The rows that ``rows`` of the result need of each place in the stack."""
-        for own in self.passes:
-            low, high = own.part(rows)
-            if high > low:
-                yield from ((source.place, source.needed((low, high))) for source in own.sources
-                            if source.place is not None)
+        return ((source.place, source.needed(own)) for source, own in self._sources(rows)
+                if source.place is not None)
+
+    def loads(self, rows: Pair) -> Iterator[tuple[int, int]]:
+        """The tensors that are read for ``rows`` of the result, each with the number of bytes."""
+        for source, own in self._sources(rows):
+            first, last = source.seen(own)
+            yield source.tensor, (last - first) * source.span
+
+    def _sources(self, rows: Pair) -> Iterator[tuple[Source, Pair]]:
+        """What is read for ``rows`` of the result, each with the rows of its pass."""
+        for each in self.passes:
+            own = each.part(rows)
+            if own[1] > own[0]:
+                yield from ((source, own) for source in each.sources)
 
 
 @dataclass(frozen=True)
@@ -99,15 +120,16 @@ class Stack:
         return sum(band.place == place for band in self.bands)
 
 
-def stack_of(members: Sequence[Member], lap: int, sub: int) -> Stack:
+def stack_of(members: Sequence[Member], lap: int, sub: int, most: int | None = None) -> Stack:
     """The bands of layers in the order in which they read each other, the last one ``whole``.
 
     Rows of the last result come ``sub`` at a time. What two bands have in common is kept within a
-    ``lap`` of rows, and computed again in the next one.
+    ``lap`` of rows, and computed again in the next one. ``most``: laps, where not all are asked
+    for.
     """
     progress, height = _Progress(members), members[-1].height
     laps = list[list[tuple[int, Pair]]]()
-    for start in range(0, height, lap):
+    for start in range(0, height, lap)[:most]:
         end = min(start + lap, height)
         progress.new_lap(end)
         laps.append([item for first in range(start, end, sub)

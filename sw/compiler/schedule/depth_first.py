@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -33,6 +33,7 @@ LAPS_TRIED = 3         # of those that fit
 SUBS_TRIED = 2         # the same
 FEW_WEIGHTS = 32       # a layer's weights of less than such a part are taken to be there
 SECOND = 64            # the array's cycles count so little where the bus is the limit
+TURNS = 256            # of a stack: each has a tag, of which there are not so many
 TURN = 100             # cycles from an instruction's results to the next one's first step
 
 
@@ -166,18 +167,13 @@ class _Chooser:
         large = self._size(tensor) * SMALL >= self._plan.config.memory_bytes
         return self._plan.memory.tensors[tensor] >= OUTSIDE or (crowded and large)
 
-    def _bus_cycles(self, layer: Layer, banded: Collection[int],
-                    crowded: bool) -> tuple[float, float]:
-        """Cycles for which a layer's tensors have the bus, but for ``banded`` ones: reads, writes.
-        """
+    def _written(self, layer: Layer) -> float:
+        """Cycles for which a layer's result has the bus, where it is outside."""
         config = self._plan.config
         parts = max(1.0 if own.mode == Mode.DENSE else
                     max(1.0, config.write_bytes / block_width(own, config))
                     for own in layer.array_layers)
-        crossing = {i for i in (*layer.reads, layer.ofm)
-                    if i not in banded and self._crosses(i, crowded)}
-        return (sum(self._size(i) for i in layer.reads if i in crossing) / self._bus,
-                parts * self._size(layer.ofm) * (layer.ofm in crossing) / self._bus)
+        return parts * self._size(layer.ofm) / self._bus
 
     def _streamed(self, layer: Layer) -> int:
         """Bytes of the layer's weights and parameters that each of its bands reads from outside
@@ -189,14 +185,17 @@ class _Chooser:
     def _choice(self, first: int, last: int) -> _Choice | None:
         layers = self._of(first, last)
         if len(layers) == 1:
-            array = self._cycles[first]
-            bus = sum(self._bus_cycles(layers[0], (), False)) + self._streamed(layers[0]) / self._bus
+            array, layer = self._cycles[first], layers[0]
+            bus = (sum(self._size(i) for i in layer.reads if self._crosses(i, False))
+                   + self._streamed(layer)) / self._bus
+            if self._crosses(layer.ofm, False):
+                bus += self._written(layer)
             return _Choice(first, last, max(array, bus) + array / SECOND)
         members = self._members(first, last)
         if members is None or not any(self._crosses(layer.ofm, False) and not member.whole
                                       for layer, member in zip(layers, members, strict=True)):
             return None
-        choices = [_Choice(first, last, self._stack_cycles(first, layers, stack), stack)
+        choices = [_Choice(first, last, self._stack_cycles(first, members, stack), stack)
                    for stack in self._stacks(layers, members)]
         return min(choices, key=lambda choice: choice.cycles, default=None)
 
@@ -215,6 +214,9 @@ class _Chooser:
             now -= leaving[place]
         return most
 
+    def _fits(self, layers: Sequence[Layer], stack: Stack) -> bool:
+        return self._held(layers, stack) <= self._room
+
     def _stacks(self, layers: Sequence[Layer], members: Sequence[Member]) -> Iterator[Stack]:
         """Stacks of the layers whose rows fit on chip, for the longest laps that there are, and the
         largest bands."""
@@ -222,32 +224,43 @@ class _Chooser:
         for parts in LAPS:
             lap, fits = -(-height // parts), 0
             for sub in SUBS:
-                if sub > lap or fits == SUBS_TRIED:
+                if sub > lap or fits == SUBS_TRIED or -(-height // sub) * len(layers) > TURNS:
                     continue
+                if lap < height and not self._fits(layers, stack_of(members, lap, sub, 1)):
+                    continue      # what all laps hold is no less
                 stack = stack_of(members, lap, sub)
-                if self._held(layers, stack) <= self._room:
+                if self._fits(layers, stack):
                     fits += 1
                     yield stack
             found += fits > 0
             if found == LAPS_TRIED:
                 return
 
-    def _stack_cycles(self, first: int, layers: Sequence[Layer], stack: Stack) -> float:
+    def _stack_cycles(self, first: int, members: Sequence[Member], stack: Stack) -> float:
         """Cycles of the array, with what it waits for the bus, or those of the bus if more."""
+        layers = self._of(first, first + len(members))
         banded = {layer.ofm for layer, rows in zip(layers, stack.held, strict=True) if rows}
         whole = sum(self._size(i) for i in {
             i for layer in layers for i in (*layer.reads, layer.ofm)} - banded)
         crowded = self._held(layers, stack) + whole > self._room
-        bus = [self._bus_cycles(layer, banded, crowded) for layer in layers]
+        outside = {i for layer in layers for i in (*layer.reads, layer.ofm)
+                   if i not in banded and self._crosses(i, crowded)}
+        read = [0.0] * len(layers)
+        for band in stack.bands:      # each one begins with all rows of its window
+            read[band.place] += sum(
+                size for i, size in members[band.place].loads(band.rows) if i in outside)
+        bus = [(size / self._bus, self._written(layer) * (layer.ofm in outside))
+               for size, layer in zip(read, layers, strict=True)]
         array = [self._cycles[first + place] * stack.computed(place) / self.height(first + place)
                  + TURN * stack.count(place) for place in range(len(layers))]
         weights = sum(self._streamed(layer) * stack.count(place)
                       for place, layer in enumerate(layers)) / self._bus
-        # Writes wait in the bands that write, where reads of the next ones are already.
-        reading, writing = ([cycles for cycles, own in zip(array, bus, strict=True) if own[way]]
-                            for way in (0, 1))
         crossing = sum(map(sum, bus))
-        waits = max(0.0, crossing - sum(writing or reading))
+        waits = sum(max(0.0, own[0] - cycles) for cycles, own in zip(array, bus, strict=True))
+        # Writes wait in the bands that write, where reads of the next ones are already.
+        writing = [cycles for cycles, own in zip(array, bus, strict=True) if own[1]]
+        if writing:
+            waits = max(waits, crossing - sum(writing))
         return max(sum(array) + waits, crossing + weights) + sum(array) / SECOND
 
     def tiles_of_band(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:

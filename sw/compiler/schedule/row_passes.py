@@ -83,10 +83,10 @@ def _pass(plan: Plan, own: ArrayLayer, places: Mapping[int, int]) -> Pass | None
 def _source(plan: Plan, tensor: int, places: Mapping[int, int], first: int, row: int,
             span: int) -> Source | None:
     if tensor not in places:
-        return Source(None, first, row, span, 1)
+        return Source(tensor, None, first, row, span, 1)
     if not is_map(plan, tensor):
         return None
-    return Source(places[tensor], first, row, span, row_bytes(plan, tensor))
+    return Source(tensor, places[tensor], first, row, span, row_bytes(plan, tensor))
 
 
 def _dense(own: ArrayLayer) -> ScatteredOutput:

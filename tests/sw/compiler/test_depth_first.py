@@ -33,9 +33,9 @@ def geometry(rows, kernel, stride, pad):
 
 def member(place, windows, operand=None, whole=False):
     """A layer that reads ``place`` through ``windows``, and an operand's rows as they are."""
-    sources = [Source(place, 0, ROW, ROW, ROW, windows)]
+    sources = [Source(0, place, 0, ROW, ROW, ROW, windows)]
     if operand is not None:
-        sources.append(Source(operand, 0, ROW, ROW, ROW))
+        sources.append(Source(0, operand, 0, ROW, ROW, ROW))
     height = windows.ofm[0]
     return Member(height, (Pass(height, 0, ROW, ROW, tuple(sources)),), whole)
 
@@ -44,14 +44,14 @@ def twice_as_high(place, rows):
     """A layer of two passes: even rows, and odd rows, which each see two of the input."""
     windows = Geometry(1, (rows, 8, 3), (rows, 8, 3), (2, 1), (1, 1), (1, 1), (0, 0))
     return Member(2 * rows, tuple(
-        Pass(rows, odd * ROW, 2 * ROW, ROW, (Source(place, 0, ROW, ROW, ROW, replace(
+        Pass(rows, odd * ROW, 2 * ROW, ROW, (Source(0, place, 0, ROW, ROW, ROW, replace(
             windows, padding=(1 - odd, 0))),)) for odd in (0, 1)))
 
 
 def by_pixels(place, rows):
     """A move whose rows are pixels, eight in each row of the map."""
     windows = Geometry(1, (8 * rows, 1, 3), (8 * rows, 1, 3), (1, 1), (1, 1), (1, 1), (0, 0))
-    return Member(rows, (Pass(8 * rows, 0, 3, ROW, (Source(place, 0, 3, 3, ROW, windows),)),))
+    return Member(rows, (Pass(8 * rows, 0, 3, ROW, (Source(0, place, 0, 3, 3, ROW, windows),)),))
 
 
 def random_stack(rng):
