@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 
 from kaniwa.compiler.plan.fields import block_width
@@ -18,6 +19,7 @@ from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.estimate import estimate
 from kaniwa.compiler.schedule.row_passes import in_rows, passes_of, row_bytes
 from kaniwa.compiler.schedule.tile import tiles_of
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import OUTSIDE, Mode
 
@@ -75,11 +77,10 @@ class _Chooser:
         self._room = room
         assert plan.options.outside is not None
         self._bus = plan.options.outside.bytes
-        config = plan.config
         self.layers = {number: in_rows(plan, layer) for number, layer in enumerate(plan.layers)
                        if passes_of(plan, in_rows(plan, layer), {}) is not None}
-        self.tiles = {number: list(layer.tiles(number, lambda own: iter(tiles_of(
-            number, own, config)))) for number, layer in self.layers.items()}
+        self.tiles = {number: list(layer.tiles(number, partial(_cut, number, plan.config)))
+                      for number, layer in self.layers.items()}
         self._made = {layer.ofm: number for number, layer in self.layers.items()}
         self._readers = Counter(i for layer in plan.layers for i in layer.reads)
         self._readers.update(plan.kept)
@@ -280,6 +281,11 @@ class _Chooser:
                 yield replace(tile, rows=(low, high), ifm_skip=skip(own.ifm),
                               operand_skip=0 if own.add is None else skip(own.add.operand),
                               ofm_skip=skip(own.ofm))
+
+
+def _cut(number: int, config: AcceleratorConfig, own: ArrayLayer) -> Iterator[Tile]:
+    """The tiles of a pass of layer ``number``."""
+    return iter(tiles_of(number, own, config))
 
 
 def _arranged(plan: Plan, choices: Sequence[_Choice], chooser: _Chooser) -> Plan:

@@ -119,7 +119,7 @@ class _Stream:
         """1 where one instruction fills the tensor, in the order of addresses, row by row."""
         return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
 
-    def waits(self, tensor: int, index: int, written: Mapping[int, Sequence[int]]) -> Pair:
+    def waits(self, tensor: int, index: int, written: dict[int, list[int]]) -> Pair:
         """What the tile ``index`` waits for to read ``tensor``: 0, or 1 + the instruction of its
         part, and 1 where results may be read behind those of that instruction.
 
