@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders.graphs.bottlenecks import bottlenecks
+from builders.graphs.branches import faces, pyramid
 from builders.graphs.depthwise import KERNELS, depthwise
 from builders.graphs.pools import CHANNELS, pools
 from builders.graphs.sparse_dense import sparse_dense
@@ -163,10 +164,11 @@ def test_a_model(device):
     assert expected == counted
 
 
+@pytest.mark.parametrize("network", [bottlenecks, faces, pyramid])
 @pytest.mark.parametrize("outside", ["sdram,bytes=1,latency=10", PARTS[0]])
-def test_layers_that_take_turns(outside):
+def test_layers_that_take_turns(network, outside):
     """Results, cycles, and those of each layer, of which the turns are counted one by one."""
-    program = compile(bottlenecks(), CONFIG, outside=outside)
+    program = compile(network(), CONFIG, outside=outside)
     assert len(program.turns) > len(program.layers)
     inputs = seeded_inputs(program.inputs, 1, seed=1)[0]
     with SimDevice(CONFIG, outside=outside) as core:

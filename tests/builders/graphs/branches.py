@@ -17,10 +17,10 @@ def faces(size: int = 64, seed: int = 2) -> Graph:
         if more := channels - network.shape(skip)[3]:
             skip = network.pad(skip, (0, 0), (0, 0), (0, 0), (0, more))
         x = network.add(inner, skip, "RELU")
-    return network.file((image,), (network.fully_connected(network.global_average(x), 10),)).graph
+    return network.file((image,), (network.conv(x, 4, 3, 2),)).graph
 
 
-def pyramid(size: int = 32, seed: int = 3) -> Graph:
+def pyramid(size: int = 48, seed: int = 3) -> Graph:
     """Two scales: the finer one is read again behind the coarser one, with it side by side and
     added to it; two outputs."""
     network = Network(f"pyramid_{size}", seed)

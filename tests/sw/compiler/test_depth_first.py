@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -140,6 +141,33 @@ def test_results_are_those_of_the_model(network, outside):
     for wanted, got in zip(*found, strict=True):
         for name in wanted:
             np.testing.assert_array_equal(got[name], wanted[name])
+
+
+def in_turns(program):
+    """Operators of the layers that take turns."""
+    turns = Counter(program.turns.values())
+    return {op for layer in program.layers if turns[layer.tag] > 1 for op in layer.op.split("+")}
+
+
+def test_moves_and_skips_are_among_layers_that_take_turns():
+    assert {"MAX_POOL_2D", "PAD", "ADD"} <= in_turns(compile(faces(), CONFIG, outside=SLOW))
+    assert {"RESIZE_BILINEAR", "CONCATENATION", "ADD"} <= in_turns(
+        compile(pyramid(), CONFIG, outside=SLOW))
+
+
+def test_what_others_read_too_is_whole():
+    """The coarser map of the pyramid is in a stack, and an output's layer reads it behind that."""
+    program = compile(pyramid(), CONFIG, outside=SLOW)
+    turns = Counter(program.turns.values())
+    made = {layer.output: layer for layer in program.layers}
+    several = [t for t in program.tensors if t.id in made and t.address is not None
+               and turns[made[t.id].tag] > 1 and t.id not in program.output_ids]
+    assert several
+    with devices.open("emulator", target=CONFIG, outside=SLOW) as device:
+        session = Session(program, device)
+        (inputs,) = seeded_inputs(program.inputs, 1)
+        session.run(inputs)
+    assert all(t.ready == made[t.id].instructions[-1] for t in several)
 
 
 def test_cycles_of_layers_add_up_and_less_crosses():
