@@ -95,11 +95,13 @@ class Member:
 @dataclass(frozen=True)
 class Band:
     """Rows [first, past the last) of a layer, by its place in the stack. ``bases``: of each layer
-    the first row that the memory of its result holds by then."""
+    the first row that the memory of its result holds by then. ``moved``: the rows are not computed,
+    but moved to the beginning of their memory, whose first row was this one."""
 
     place: int
     rows: Pair
     bases: tuple[int, ...]
+    moved: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,16 @@ class Stack:
 
     def computed(self, place: int) -> int:
         """Rows that the layer computes in all bands."""
-        return sum(band.rows[1] - band.rows[0] for band in self.bands if band.place == place)
+        return sum(band.rows[1] - band.rows[0] for band in self.bands
+                   if band.place == place and band.moved is None)
+
+    def moved(self, place: int) -> int:
+        """Rows of the layer's result that are moved, each as often as it is."""
+        return sum(band.rows[1] - band.rows[0] for band in self.bands
+                   if band.place == place and band.moved is not None)
 
     def count(self, place: int) -> int:
-        """Number of the layer's bands."""
+        """Number of the layer's bands, and of the moves of its rows."""
         return sum(band.place == place for band in self.bands)
 
 
@@ -124,20 +132,55 @@ def stack_of(members: Sequence[Member], lap: int, sub: int, most: int | None = N
     """The bands of layers in the order in which they read each other, the last one ``whole``.
 
     Rows of the last result come ``sub`` at a time. What two bands have in common is kept within a
-    ``lap`` of rows, and computed again in the next one. ``most``: laps, where not all are asked
+    ``lap`` of rows. Before the next one it is moved to the beginning of its memory, where the two
+    places do not overlap; else all of it is computed again. ``most``: laps, where not all are asked
     for.
     """
-    progress, height = _Progress(members), members[-1].height
-    laps = list[list[tuple[int, Pair]]]()
+    again = _laps(members, lap, sub, most, ())
+    if len(again.laps) > 1 and any(again.kept):
+        moved = _laps(members, lap, sub, most, again.kept)
+        if not any(now and not before for now, before in zip(moved.kept, again.kept, strict=True)):
+            stack = _in_memory(members, moved, again.kept)
+            if stack is not None:
+                return stack
+    stack = _in_memory(members, again, again.kept)
+    assert stack is not None      # nothing is moved
+    return stack
+
+
+@dataclass(frozen=True)
+class _Laps:
+    """Of each lap the rows that are left of those before it, by place, and the bands' rows;
+    ``kept``: as in a stack."""
+
+    laps: tuple[tuple[dict[int, Pair], tuple[tuple[int, Pair], ...]], ...]
+    kept: tuple[bool, ...]
+
+
+def _laps(members: Sequence[Member], lap: int, sub: int, most: int | None,
+          left: Sequence[bool]) -> _Laps:
+    """The laps of a stack; ``left``: of which layers rows are left of the lap before."""
+    progress, height = _Progress(members, left), members[-1].height
+    laps = []
     for start in range(0, height, lap)[:most]:
         end = min(start + lap, height)
-        progress.new_lap(end)
-        laps.append([item for first in range(start, end, sub)
-                     for item in progress.turn(min(first + sub, end))])
-    kept = tuple(progress.again)
-    bands, held = list[Band](), [0] * len(members)
-    for turns in laps:
-        begun, bases = set[int](), [0] * len(members)
+        staying = progress.new_lap(end)
+        laps.append((staying, tuple(
+            item for first in range(start, end, sub)
+            for item in progress.turn(min(first + sub, end)))))
+    return _Laps(tuple(laps), tuple(progress.again))
+
+
+def _in_memory(members: Sequence[Member], laps: _Laps, kept: Sequence[bool]) -> Stack | None:
+    """The stack with the places of its rows; None where rows would be moved onto themselves."""
+    bands, held, bases = list[Band](), [0] * len(members), [0] * len(members)
+    for staying, turns in laps.laps:
+        begun = set(staying)
+        for place, (first, last) in staying.items():
+            before, bases[place] = bases[place], first
+            if last - first > first - before:
+                return None
+            bands.append(Band(place, (first, last), tuple(bases), before))
         for place, rows in turns:
             if not members[place].whole:
                 if place not in begun or not kept[place]:
@@ -145,29 +188,41 @@ def stack_of(members: Sequence[Member], lap: int, sub: int, most: int | None = N
                     bases[place] = rows[0]
                 held[place] = max(held[place], rows[1] - bases[place])
             bands.append(Band(place, rows, tuple(bases)))
-    return Stack(tuple(bands), tuple(held), kept)
+    return Stack(tuple(bands), tuple(held), tuple(kept))
 
 
 class _Progress:
     """How far each layer of a stack has come. ``done``: rows below are there, -1: none is in this
-    lap; ``again``: layers of which rows are read in a turn behind the one that made them."""
+    lap; ``again``: layers of which rows are read in a turn behind the one that made them. ``left``:
+    those of which rows are left from lap to lap."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], left: Sequence[bool]) -> None:
         self._members = members
+        self._left = left or (False,) * len(members)
         self.done = [0 if member.whole else -1 for member in members]
         self.again = [False] * len(members)
-        self._lowest: list[Pair | None] = [None] * len(members)     # rows of the lap
+        self._lowest: list[int | None] = [None] * len(members)     # rows that the lap reads
         readers = Counter(source.place for member in members for own in member.passes
                           for source in own.sources)
         self._several = [readers[place] > 1 for place in range(len(members))]
 
-    def new_lap(self, end: int) -> None:
-        """Nothing is left but what is whole. The lap's rows of the last layer are those up to
-        ``end``."""
-        self.done = [rows if member.whole else -1
-                     for rows, member in zip(self.done, self._members, strict=True)]
+    def new_lap(self, end: int) -> dict[int, Pair]:
+        """Begin a lap, whose rows of the last layer are those up to ``end``; the rows that are left
+        of those before it, by place."""
+        again = list(self.again)
+        self.done = [rows if member.whole or left else -1 for rows, member, left in zip(
+            self.done, self._members, self._left, strict=True)]
         self._lowest = [None] * len(self._members)
-        self._lowest = self._missing_up_to(end)
+        self._missing_up_to(end, self._lowest)
+        self.again = again
+        staying = dict[int, Pair]()
+        for place, (lowest, done) in enumerate(zip(self._lowest, self.done, strict=True)):
+            if not self._members[place].whole and done >= 0:
+                if lowest is not None and lowest < done:
+                    staying[place] = lowest, done
+                else:
+                    self.done[place] = -1
+        return staying
 
     def turn(self, end: int) -> Iterator[tuple[int, Pair]]:
         """The rows of each layer, the first one first, for the last one's rows up to ``end``."""
@@ -176,11 +231,16 @@ class _Progress:
                 self.done[place] = rows[1]
                 yield place, rows
 
-    def _missing_up_to(self, end: int) -> list[Pair | None]:
+    def _missing_up_to(self, end: int,
+                       lowest: list[int | None] | None = None) -> list[Pair | None]:
+        """The rows of each layer that are to be computed; ``lowest`` takes in which one is the
+        first that is read."""
         members, last = self._members, len(self._members) - 1
         wanted: list[Pair | None] = [None] * len(members)
         wanted[last] = self.done[last], end
         for place in reversed(range(len(members))):
+            if lowest is not None and (first := wanted[place]):
+                lowest[place] = first[0]
             rows = self._missing(place, wanted[place], end == members[last].height)
             wanted[place] = rows
             for source, needed in () if rows is None else members[place].needs(rows):
@@ -199,7 +259,7 @@ class _Progress:
         self.again[place] |= wanted[0] < done
         lowest = self._lowest[place]
         if done < 0:
-            low = wanted[0] if lowest is None else lowest[0]
+            low = wanted[0] if lowest is None else min(wanted[0], lowest)
         else:      # what one reader skips another may read later
             low = done if self._several[place] else max(wanted[0], done)
         return (low, wanted[1]) if wanted[1] > low else None

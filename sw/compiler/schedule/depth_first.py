@@ -17,7 +17,7 @@ from kaniwa.compiler.schedule.allocate import allocate
 from kaniwa.compiler.schedule.bands import Band, Member, Stack, stack_of
 from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.estimate import estimate
-from kaniwa.compiler.schedule.row_passes import in_rows, passes_of, row_bytes
+from kaniwa.compiler.schedule.row_passes import in_rows, passes_of, row_bytes, rows_moved
 from kaniwa.compiler.schedule.tile import tiles_of
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
@@ -77,6 +77,7 @@ class _Chooser:
         self._room = room
         assert plan.options.outside is not None
         self._bus = plan.options.outside.bytes
+        self._moved_at_once = plan.config.depthwise_lanes
         self.layers = {number: in_rows(plan, layer) for number, layer in enumerate(plan.layers)
                        if passes_of(plan, in_rows(plan, layer), {}) is not None}
         self.tiles = {number: list(layer.tiles(number, partial(_cut, number, plan.config)))
@@ -248,12 +249,14 @@ class _Chooser:
                    if i not in banded and self._crosses(i, crowded)}
         read = [0.0] * len(layers)
         for band in stack.bands:      # each one begins with all rows of its window
-            read[band.place] += sum(
-                size for i, size in members[band.place].loads(band.rows) if i in outside)
+            if band.moved is None:
+                read[band.place] += sum(
+                    size for i, size in members[band.place].loads(band.rows) if i in outside)
         bus = [(size / self._bus, self._written(layer) * (layer.ofm in outside))
                for size, layer in zip(read, layers, strict=True)]
         array = [self._cycles[first + place] * stack.computed(place) / self.height(first + place)
-                 + TURN * stack.count(place) for place in range(len(layers))]
+                 + stack.moved(place) * row_bytes(self._plan, layer.ofm) / self._moved_at_once
+                 + TURN * stack.count(place) for place, layer in enumerate(layers)]
         weights = sum(self._streamed(layer) * stack.count(place)
                       for place, layer in enumerate(layers)) / self._bus
         crossing = sum(map(sum, bus))
@@ -266,6 +269,24 @@ class _Chooser:
 
     def tiles_of_band(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
         """The instructions for a band of a stack from layer ``first`` on."""
+        number, plan = first + band.place, self._plan
+        if band.moved is not None:
+            return self._tiles_of_move(number, band.rows, band.moved)
+        return self._tiles_computed(first, stack, band)
+
+    def mover(self, number: int) -> ArrayLayer:
+        """The layer that moves rows of a layer's result within their memory."""
+        layer = self.layers[number]
+        size = row_bytes(self._plan, layer.ofm)
+        return rows_moved(layer, (self.height(number), size), self._plan.config)
+
+    def _tiles_of_move(self, number: int, rows: Pair, before: int) -> Iterator[Tile]:
+        mover = self.mover(number)
+        size = row_bytes(self._plan, mover.ofm)
+        return (replace(tile, rows=rows, ifm_skip=before * size, ofm_skip=rows[0] * size)
+                for tile in tiles_of(number, mover, self._plan.config))
+
+    def _tiles_computed(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
         number, plan = first + band.place, self._plan
         places = self._places(first, first + len(stack.held))
         layer = self.layers[number]
@@ -289,28 +310,35 @@ def _cut(number: int, config: AcceleratorConfig, own: ArrayLayer) -> Iterator[Ti
 
 
 def _arranged(plan: Plan, choices: Sequence[_Choice], chooser: _Chooser) -> Plan:
-    """The plan with the tiles of stacks in bands."""
+    """The plan with the tiles of stacks in bands. Behind a layer of which rows are moved stands the
+    one that moves them."""
     tiles: dict[int, list[Tile]] = {}
     for tile in plan.tiles:
         tiles.setdefault(tile.layer, []).append(tile)
     starts = {choice.first: choice for choice in choices}
-    arranged: list[Tile] = []
-    layers = list(plan.layers)
-    banded: dict[int, Pair] = {}
+    layers, arranged, stacks, banded = list[Layer](), list[Tile](), list[Pair](), dict[int, Pair]()
     number = 0
     while number < len(plan.layers):
         choice = starts.get(number)
         if choice is None or choice.stack is None:
-            arranged += tiles[number]
+            arranged += (replace(tile, layer=len(layers)) for tile in tiles[number])
+            layers.append(plan.layers[number])
             number += 1
             continue
-        for band in choice.stack.bands:
-            arranged += chooser.tiles_of_band(number, choice.stack, band)
-        for place, (rows, kept) in enumerate(zip(choice.stack.held, choice.stack.kept,
-                                                 strict=True)):
+        stack, begin, numbers = choice.stack, len(layers), list[int]()
+        for place, (rows, kept) in enumerate(zip(stack.held, stack.kept, strict=True)):
+            layer = chooser.layers[number + place]
+            numbers.append(len(layers))
+            layers.append(layer)
             if rows:
-                banded[chooser.layers[number + place].ofm] = rows, int(kept)
-        layers[number:choice.last] = [chooser.layers[i] for i in range(number, choice.last)]
+                banded[layer.ofm] = rows, int(kept)
+            if stack.moved(place):
+                layers.append(chooser.mover(number + place))
+        for band in stack.bands:
+            own = numbers[band.place] + (band.moved is not None)
+            arranged += (replace(tile, layer=own)
+                         for tile in chooser.tiles_of_band(number, stack, band))
+        stacks.append((begin, len(layers)))
         number = choice.last
     return replace(plan, layers=tuple(layers), tiles=tuple(arranged), banded=banded,
-                   stacks=tuple((choice.first, choice.last) for choice in choices))
+                   stacks=tuple(stacks))

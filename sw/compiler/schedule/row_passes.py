@@ -8,12 +8,17 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.geometry import Geometry, Pair, ScatteredOutput
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
+from kaniwa.compiler.plan.rescale import bytes_kept
 from kaniwa.compiler.schedule.bands import Pass, Source
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
 
-__all__ = ["in_rows", "passes_of", "row_bytes"]
+__all__ = ["in_rows", "passes_of", "row_bytes", "rows_moved"]
+
+MOVED = "MOVED"     # the source kind of a layer that moves rows within their memory
 
 
 def row_bytes(plan: Plan, tensor: int) -> int:
@@ -55,6 +60,19 @@ def passes_of(plan: Plan, layer: Layer, places: Mapping[int, int]) -> tuple[Pass
     passes = [_pass(plan, own, places) for own in layers]
     known = tuple(own for own in passes if own is not None)
     return known if known and len(known) == len(passes) else None
+
+
+def rows_moved(layer: Layer, shape: Pair, config: AcceleratorConfig) -> ArrayLayer:
+    """The layer that moves rows of the result of ``layer``: so many rows, and bytes of a row."""
+    rows, size = shape
+    lanes = max(n for n in range(1, config.depthwise_lanes + 1) if size % n == 0)
+    map_of_bytes = rows, size // lanes, lanes
+    return ArrayLayer(
+        f"{layer.name}:moved", MOVED, Mode.DEPTHWISE, layer.ofm, layer.ofm,
+        Geometry(1, map_of_bytes, map_of_bytes, (1, 1), (1, 1), (1, 1), (0, 0)),
+        np.ones((1, 1, lanes), np.int8), np.zeros(lanes, np.int64), 0,
+        bytes_kept(lanes, config.multiplier_bits, layer.name), 0, layer.source[:1], identity=True,
+        part=layer.part, positions=layer.positions[:1])
 
 
 def _pass(plan: Plan, own: ArrayLayer, places: Mapping[int, int]) -> Pass | None:
