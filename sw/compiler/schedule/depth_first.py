@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from math import prod
 
 from kaniwa.compiler.plan.fields import block_width
@@ -17,7 +19,13 @@ from kaniwa.compiler.schedule.allocate import allocate
 from kaniwa.compiler.schedule.bands import Band, Member, Stack, stack_of
 from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.estimate import estimate
-from kaniwa.compiler.schedule.row_passes import in_rows, passes_of, row_bytes, rows_moved
+from kaniwa.compiler.schedule.row_passes import (
+    in_rows,
+    passes_of,
+    pixels_moved,
+    row_bytes,
+    rows_moved,
+)
 from kaniwa.compiler.schedule.tile import tiles_of
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
@@ -77,7 +85,6 @@ class _Chooser:
         self._room = room
         assert plan.options.outside is not None
         self._bus = plan.options.outside.bytes
-        self._moved_at_once = plan.config.depthwise_lanes
         self.layers = {number: in_rows(plan, layer) for number, layer in enumerate(plan.layers)
                        if passes_of(plan, in_rows(plan, layer), {}) is not None}
         self.tiles = {number: list(layer.tiles(number, partial(_cut, number, plan.config)))
@@ -153,9 +160,9 @@ class _Chooser:
             for end in range(number + 1, min(last, number + LONGEST) + 1):
                 if not self._joins(number, end - 1):
                     break
-                choice = self._choice(number, end)
-                if choice is not None and (end not in best
-                                           or cycles + choice.cycles < best[end][0]):
+                most = best[end][0] - cycles if end in best else float("inf")
+                choice = self._choice(number, end, most)
+                if choice is not None and choice.cycles < most:
                     best[end] = cycles + choice.cycles, [*before, choice]
         return best[last][1]
 
@@ -184,7 +191,9 @@ class _Chooser:
                    for own in layer.array_layers)
         return size if size * FEW_WEIGHTS > self._plan.config.memory_bytes else 0
 
-    def _choice(self, first: int, last: int) -> _Choice | None:
+    def _choice(self, first: int, last: int, most: float) -> _Choice | None:
+        """The best stack of the layers, or the one layer as it is; None where there is none of less
+        than ``most`` cycles."""
         layers = self._of(first, last)
         if len(layers) == 1:
             array, layer = self._cycles[first], layers[0]
@@ -193,6 +202,8 @@ class _Chooser:
             if self._crosses(layer.ofm, False):
                 bus += self._written(layer)
             return _Choice(first, last, max(array, bus) + array / SECOND)
+        if sum(self._cycles[number] for number in range(first, last)) >= most:
+            return None
         members = self._members(first, last)
         if members is None or not any(self._crosses(layer.ofm, False) and not member.whole
                                       for layer, member in zip(layers, members, strict=True)):
@@ -224,23 +235,22 @@ class _Chooser:
         largest bands."""
         height, found = members[-1].height, 0
         for parts in LAPS:
-            lap, fits = -(-height // parts), 0
-            for sub in SUBS:
-                if sub > lap or fits == SUBS_TRIED or -(-height // sub) * len(layers) > TURNS:
-                    continue
-                if lap < height and not self._fits(layers, stack_of(members, lap, sub, 1)):
-                    continue      # what all laps hold is no less
-                stack = stack_of(members, lap, sub)
-                if self._fits(layers, stack):
-                    fits += 1
-                    yield stack
-            found += fits > 0
+            lap = -(-height // parts)
+            subs = [sub for sub in SUBS
+                    if sub <= lap and -(-height // sub) * len(layers) <= TURNS]
+            # What one lap holds is no more than all do, and less with smaller bands.
+            largest = bisect_left(subs, True, key=lambda sub, lap=lap: self._fits(
+                layers, stack_of(members, lap, sub, 1)))
+            stacks = (stack_of(members, lap, sub) for sub in subs[largest:])
+            fitting = list(islice((s for s in stacks if self._fits(layers, s)), SUBS_TRIED))
+            yield from fitting
+            found += bool(fitting)
             if found == LAPS_TRIED:
                 return
 
     def _stack_cycles(self, first: int, members: Sequence[Member], stack: Stack) -> float:
         """Cycles of the array, with what it waits for the bus, or those of the bus if more."""
-        layers = self._of(first, first + len(members))
+        layers, config = self._of(first, first + len(members)), self._plan.config
         banded = {layer.ofm for layer, rows in zip(layers, stack.held, strict=True) if rows}
         whole = sum(self._size(i) for i in {
             i for layer in layers for i in (*layer.reads, layer.ofm)} - banded)
@@ -255,7 +265,7 @@ class _Chooser:
         bus = [(size / self._bus, self._written(layer) * (layer.ofm in outside))
                for size, layer in zip(read, layers, strict=True)]
         array = [self._cycles[first + place] * stack.computed(place) / self.height(first + place)
-                 + stack.moved(place) * row_bytes(self._plan, layer.ofm) / self._moved_at_once
+                 + stack.moved(place) * pixels_moved(row_bytes(self._plan, layer.ofm), config)
                  + TURN * stack.count(place) for place, layer in enumerate(layers)]
         weights = sum(self._streamed(layer) * stack.count(place)
                       for place, layer in enumerate(layers)) / self._bus
@@ -269,9 +279,8 @@ class _Chooser:
 
     def tiles_of_band(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
         """The instructions for a band of a stack from layer ``first`` on."""
-        number, plan = first + band.place, self._plan
         if band.moved is not None:
-            return self._tiles_of_move(number, band.rows, band.moved)
+            return self._tiles_of_move(first + band.place, band.rows, band.moved)
         return self._tiles_computed(first, stack, band)
 
     def mover(self, number: int) -> ArrayLayer:
@@ -284,7 +293,7 @@ class _Chooser:
         mover = self.mover(number)
         size = row_bytes(self._plan, mover.ofm)
         return (replace(tile, rows=rows, ifm_skip=before * size, ofm_skip=rows[0] * size)
-                for tile in tiles_of(number, mover, self._plan.config))
+                for tile in tiles_of(number, mover, self._plan.config) if not tile.rows[0])
 
     def _tiles_computed(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
         number, plan = first + band.place, self._plan

@@ -16,7 +16,7 @@ from kaniwa.compiler.schedule.bands import Pass, Source
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
-__all__ = ["in_rows", "passes_of", "row_bytes", "rows_moved"]
+__all__ = ["in_rows", "passes_of", "pixels_moved", "row_bytes", "rows_moved"]
 
 MOVED = "MOVED"     # the source kind of a layer that moves rows within their memory
 
@@ -62,11 +62,17 @@ def passes_of(plan: Plan, layer: Layer, places: Mapping[int, int]) -> tuple[Pass
     return known if known and len(known) == len(passes) else None
 
 
+def pixels_moved(size: int, config: AcceleratorConfig) -> int:
+    """In how many steps of the array ``size`` bytes of a row are moved."""
+    return size // max(n for n in range(1, config.depthwise_lanes + 1) if size % n == 0)
+
+
 def rows_moved(layer: Layer, shape: Pair, config: AcceleratorConfig) -> ArrayLayer:
     """The layer that moves rows of the result of ``layer``: so many rows, and bytes of a row."""
     rows, size = shape
-    lanes = max(n for n in range(1, config.depthwise_lanes + 1) if size % n == 0)
-    map_of_bytes = rows, size // lanes, lanes
+    pixels = pixels_moved(size, config)
+    lanes = size // pixels
+    map_of_bytes = rows, pixels, lanes
     return ArrayLayer(
         f"{layer.name}:moved", MOVED, Mode.DEPTHWISE, layer.ofm, layer.ofm,
         Geometry(1, map_of_bytes, map_of_bytes, (1, 1), (1, 1), (1, 1), (0, 0)),
