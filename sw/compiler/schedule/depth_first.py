@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -230,6 +230,10 @@ class _Chooser:
     def _fits(self, layers: Sequence[Layer], stack: Stack) -> bool:
         return self._held(layers, stack) <= self._room
 
+    def _fits_at_first(self, layers: Sequence[Layer], first_lap: Callable[[int], Stack],
+                       sub: int) -> bool:
+        return self._fits(layers, first_lap(sub))
+
     def _stacks(self, layers: Sequence[Layer], members: Sequence[Member]) -> Iterator[Stack]:
         """Stacks of the layers whose rows fit on chip, for the longest laps that there are, and the
         largest bands."""
@@ -239,8 +243,8 @@ class _Chooser:
             subs = [sub for sub in SUBS
                     if sub <= lap and -(-height // sub) * len(layers) <= TURNS]
             # What one lap holds is no more than all do, and less with smaller bands.
-            largest = bisect_left(subs, True, key=lambda sub, lap=lap: self._fits(
-                layers, stack_of(members, lap, sub, 1)))
+            first_lap = partial(stack_of, members, lap, most=1)
+            largest = bisect_left(subs, True, key=partial(self._fits_at_first, layers, first_lap))
             stacks = (stack_of(members, lap, sub) for sub in subs[largest:])
             fitting = list(islice((s for s in stacks if self._fits(layers, s)), SUBS_TRIED))
             yield from fitting
