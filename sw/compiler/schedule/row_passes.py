@@ -35,13 +35,17 @@ def in_rows(plan: Plan, layer: Layer) -> Layer:
         return layer
     g = own.geometry
     (_, *ifm), (_, *ofm) = (plan.graph.tensors[i].shape for i in (own.ifm, own.ofm))
-    places = own.places
+    places, add = own.places, own.add
+    spaced = None if add is None else add.spaced
     if ((g.kernel, g.stride, g.batch) != ((1, 1), (1, 1), 1) or any(g.padding)
             or ifm[:2] != ofm[:2] or g.ifm[:2] != g.ofm[:2] or prod(g.ofm[:2]) != prod(ofm[:2])
-            or (places and places.row != g.ofm[1] * places.pixel)):
+            or any(each and each.row != g.ofm[1] * each.pixel for each in (places, spaced))):
         return layer
+    if add is not None and spaced is not None:
+        add = replace(add, spaced=replace(spaced, shape=(ofm[0], ofm[1], spaced.shape[2]),
+                                          row=ofm[1] * spaced.pixel))
     places = places and replace(places, row=ofm[1] * places.pixel)
-    return replace(own, places=places, geometry=replace(
+    return replace(own, places=places, add=add, geometry=replace(
         g, ifm=(ifm[0], ifm[1], g.ifm[2]), ofm=(ofm[0], ofm[1], g.ofm[2])))
 
 
@@ -56,7 +60,7 @@ def passes_of(plan: Plan, layer: Layer, places: Mapping[int, int]) -> tuple[Pass
 
     None for a layer that cannot be cut into bands of its result's rows.
     """
-    layers = (layer,) if isinstance(layer, ArrayLayer) else layer.passes_of_result
+    layers = layer.passes_of_result if layer.on_array is None else (layer.on_array,)
     passes = [_pass(plan, own, places) for own in layers]
     known = tuple(own for own in passes if own is not None)
     return known if known and len(known) == len(passes) else None
