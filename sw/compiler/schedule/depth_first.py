@@ -254,32 +254,32 @@ class _Chooser:
 
     def _stack_cycles(self, first: int, members: Sequence[Member], stack: Stack) -> float:
         """Cycles of the array, with what it waits for the bus, or those of the bus if more."""
-        layers, config = self._of(first, first + len(members)), self._plan.config
+        layers = self._of(first, first + len(members))
         banded = {layer.ofm for layer, rows in zip(layers, stack.held, strict=True) if rows}
         whole = sum(self._size(i) for i in {
             i for layer in layers for i in (*layer.reads, layer.ofm)} - banded)
         crowded = self._held(layers, stack) + whole > self._room
         outside = {i for layer in layers for i in (*layer.reads, layer.ofm)
                    if i not in banded and self._crosses(i, crowded)}
-        read = [0.0] * len(layers)
-        for band in stack.bands:      # each one begins with all rows of its window
-            if band.moved is None:
-                read[band.place] += sum(
-                    size for i, size in members[band.place].loads(band.rows) if i in outside)
-        bus = [(size / self._bus, self._written(layer) * (layer.ofm in outside))
-               for size, layer in zip(read, layers, strict=True)]
-        array = [self._cycles[first + place] * stack.computed(place) / self.height(first + place)
-                 + stack.moved(place) * pixels_moved(row_bytes(self._plan, layer.ofm), config)
-                 + TURN * stack.count(place) for place, layer in enumerate(layers)]
-        weights = sum(self._streamed(layer) * stack.count(place)
-                      for place, layer in enumerate(layers)) / self._bus
-        crossing = sum(map(sum, bus))
-        waits = sum(max(0.0, own[0] - cycles) for cycles, own in zip(array, bus, strict=True))
-        # Writes wait in the bands that write, where reads of the next ones are already.
-        writing = [cycles for cycles, own in zip(array, bus, strict=True) if own[1]]
-        if writing:
-            waits = max(waits, crossing - sum(writing))
-        return max(sum(array) + waits, crossing + weights) + sum(array) / SECOND
+        array, total, waits = [0.0] * len(layers), 0.0, 0.0
+        for band in stack.bands:
+            place, rows = band.place, band.rows[1] - band.rows[0]
+            if band.moved is not None:
+                array[place] += TURN + rows * pixels_moved(
+                    row_bytes(self._plan, layers[place].ofm), self._plan.config)
+                continue
+            own = TURN + self._cycles[first + place] * rows / self.height(first + place)
+            # Each one begins with all rows of its window, and with all weights.
+            loaded = self._streamed(layers[place]) + sum(
+                size for i, size in members[place].loads(band.rows) if i in outside)
+            array[place] += own
+            total += loaded / self._bus
+            waits += max(0.0, loaded / self._bus - own)
+        writing = [place for place, layer in enumerate(layers) if layer.ofm in outside]
+        total += sum(self._written(layers[place]) for place in writing)
+        if writing:     # waits in the bands that write, where reads of the next ones are already
+            waits = max(waits, total - sum(array[place] for place in writing))
+        return max(sum(array) + waits, total) + sum(array) / SECOND
 
     def tiles_of_band(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
         """The instructions for a band of a stack from layer ``first`` on."""
