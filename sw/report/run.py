@@ -70,7 +70,7 @@ def unfit_run(model: str, config: Any, clock: Clock, why: str, needed: int | Non
 def fitting_run(program: Program, clock: Clock, parts: Parts) -> Values:
     """All figures of a program; cycles are estimates unless a counted run is given."""
     events = record(program)
-    facts = summary(program, counters_of(events))
+    facts = summary(program, counters_of(program, events))
     rows, found = rows_of(program), accesses(program)
     constants, of_layers = weight_bytes(program, found)
     layers = _layers(program, rows, facts["layers"], found, of_layers)
