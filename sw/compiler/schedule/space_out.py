@@ -18,6 +18,7 @@ from kaniwa.compiler.plan.rescale import bytes_kept
 from kaniwa.compiler.rewrite.widen import widened
 from kaniwa.compiler.schedule.gaps import with_gaps
 from kaniwa.compiler.schedule.mapping import best_mapping
+from kaniwa.compiler.schedule.row_passes import pixels_moved
 from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Tensor
@@ -152,8 +153,9 @@ def _copy(reader: ArrayLayer, spaced: SpacedMap, tensor: int,
     rows, columns, channels = spaced.shape
     shape, places = spaced.shape, spaced.output
     if spaced.pixel == channels:      # rows of bytes
-        lanes = max(n for n in range(1, config.depthwise_lanes + 1) if columns * channels % n == 0)
-        shape = rows, columns * channels // lanes, lanes
+        pixels = pixels_moved(columns * channels, config)
+        lanes = columns * channels // pixels
+        shape = rows, pixels, lanes
         places = replace(places, pixel=lanes, run=lanes)
     every = np.zeros(shape[2], np.int64)
     rescale = bytes_kept(shape[2], config.multiplier_bits, reader.name)
