@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.geometry import Pair, Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.step_lists import can_be_listed, listed_steps
 from kaniwa.config import AcceleratorConfig
@@ -184,7 +184,7 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
     """All fields of geometry; addresses are relative to their tensors (aligned to read_bytes)."""
     layer = visited(layer, tile.visits, config)
     g = layer.geometry
-    (_, width, channels), (_, out_width, out_channels) = g.ifm, g.ofm
+    _, width, channels = g.ifm
     kernel_rows, segments, segment_step, chunks, segment_bytes = _reduction(layer, config)
     rows, columns = tile.rows[1] - tile.rows[0], tile.columns[1] - tile.columns[0]
     first_channel, last_channel = tile_channels(layer, tile, config)
@@ -209,8 +209,7 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         stride_rows = dilation_rows = 1
     if rows == 1:
         stride_rows = 1
-    to = layer.places or ScatteredOutput(0, prod(g.ofm), out_width * out_channels, out_channels,
-                                out_channels, 0)
+    to = layer.places or g.output
     ofm = (to.first + tile.image * to.image + tile.rows[0] * to.row
            - tile.ofm_skip + tile.columns[0] * to.pixel
            + first_channel // to.run * to.of_run + first_channel % to.run)

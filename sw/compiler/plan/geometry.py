@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from kaniwa.compiler.plan.operands import Pair
 
@@ -31,6 +32,12 @@ class Geometry:
         """Input rows and columns that a window spans."""
         return ((self.kernel[0] - 1) * self.dilation[0] + 1,
                 (self.kernel[1] - 1) * self.dilation[1] + 1)
+
+    @property
+    def output(self) -> ScatteredOutput:
+        """The places of the results that make a map without gaps."""
+        _, columns, channels = self.ofm
+        return ScatteredOutput(0, prod(self.ofm), columns * channels, channels, channels, 0)
 
     def of_part(self, parts: int) -> Geometry:
         """These windows over a part of the channels of pixels that have so many ``parts``.

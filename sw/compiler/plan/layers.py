@@ -245,6 +245,13 @@ class ArrayLayer(OneStage):
         return (self.ifm,) if self.add is None else (self.ifm, self.add.operand)
 
     @property
+    def operand_places(self) -> ScatteredOutput:
+        """Where the values of the operand lie, by the results that they are added to."""
+        if self.add is not None and self.add.spaced is not None:
+            return self.add.spaced.output
+        return self.places if self.places and not self.has_gaps else self.geometry.output
+
+    @property
     def makes(self) -> tuple[int, ...]:
         """The tensors that the layer writes."""
         return (self.ofm,)

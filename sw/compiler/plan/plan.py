@@ -140,7 +140,7 @@ class Plan:
     | ``graph`` | partition to lower | the operators of the device |
     | ``channels`` | dead_channels | channels that are left of a tensor that lost some |
     | ``storage`` | lower | by tensor, the tensor whose memory it is (RESHAPE moves no data) |
-    | ``layers`` | lower to choose_mapping | the layers in the order of their execution |
+    | ``layers`` | lower to depth_first | the layers in the order of their execution |
     | ``spaced`` | space_out | the stored tensors that are maps with gaps |
     | ``in_parts`` | channel_parts | the stored tensors that are maps in parts of their channels |
     | ``spends`` | separate_pools, join | takes memory to save cycles |

@@ -85,8 +85,8 @@ class _Chooser:
         self._room = room
         assert plan.options.outside is not None
         self._bus = plan.options.outside.bytes
-        self.layers = {number: in_rows(plan, layer) for number, layer in enumerate(plan.layers)
-                       if passes_of(plan, in_rows(plan, layer), {}) is not None}
+        self.layers = {number: own for number, layer in enumerate(plan.layers)
+                       if passes_of(plan, own := in_rows(plan, layer), {}) is not None}
         self.tiles = {number: list(layer.tiles(number, partial(_cut, number, plan.config)))
                       for number, layer in self.layers.items()}
         self._made = {layer.ofm: number for number, layer in self.layers.items()}
@@ -281,40 +281,36 @@ class _Chooser:
             waits = max(waits, total - sum(array[place] for place in writing))
         return max(sum(array) + waits, total) + sum(array) / SECOND
 
-    def tiles_of_band(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
-        """The instructions for a band of a stack from layer ``first`` on."""
-        if band.moved is not None:
-            return self._tiles_of_move(first + band.place, band.rows, band.moved)
-        return self._tiles_computed(first, stack, band)
-
     def mover(self, number: int) -> ArrayLayer:
         """The layer that moves rows of a layer's result within their memory."""
         layer = self.layers[number]
         size = row_bytes(self._plan, layer.ofm)
         return rows_moved(layer, (self.height(number), size), self._plan.config)
 
-    def _tiles_of_move(self, number: int, rows: Pair, before: int) -> Iterator[Tile]:
-        mover = self.mover(number)
-        size = row_bytes(self._plan, mover.ofm)
-        return (replace(tile, rows=rows, ifm_skip=before * size, ofm_skip=rows[0] * size)
-                for tile in tiles_of(number, mover, self._plan.config) if not tile.rows[0])
+    def tiles_of_bands(self, first: int, stack: Stack) -> Iterator[tuple[Band, Tile]]:
+        """The instructions of a stack from layer ``first`` on, each with its band."""
+        last = first + len(stack.held)
+        places, members = self._places(first, last), self._members(first, last)
+        assert members is not None
+        movers = {place: tiles_of(first + place, self.mover(first + place), self._plan.config)
+                  for place in places.values() if stack.moved(place)}
+        sizes = {tensor: row_bytes(self._plan, tensor) for tensor in places}
+        for band in stack.bands:
+            def skip(tensor: int, bases: tuple[int, ...] = band.bases) -> int:
+                return bases[places[tensor]] * sizes[tensor] if tensor in places else 0
 
-    def _tiles_computed(self, first: int, stack: Stack, band: Band) -> Iterator[Tile]:
-        number, plan = first + band.place, self._plan
-        places = self._places(first, first + len(stack.held))
-        layer = self.layers[number]
-        passes = passes_of(plan, layer, places)
-        assert passes is not None
-
-        def skip(tensor: int) -> int:
-            return band.bases[places[tensor]] * row_bytes(plan, tensor) if tensor in places else 0
-
-        for tile, own in self._instructions(number):
-            low, high = passes[tile.step].part(band.rows)
-            if high > low:
-                yield replace(tile, rows=(low, high), ifm_skip=skip(own.ifm),
-                              operand_skip=0 if own.add is None else skip(own.add.operand),
-                              ofm_skip=skip(own.ofm))
+            if band.moved is not None:
+                size = sizes[self.layers[first + band.place].ofm]
+                yield from ((band, replace(tile, rows=band.rows, ifm_skip=band.moved * size,
+                                           ofm_skip=band.rows[0] * size))
+                            for tile in movers[band.place] if not tile.rows[0])
+                continue
+            for tile, own in self._instructions(first + band.place):
+                low, high = members[band.place].passes[tile.step].part(band.rows)
+                if high > low:
+                    yield band, replace(
+                        tile, rows=(low, high), ifm_skip=skip(own.ifm), ofm_skip=skip(own.ofm),
+                        operand_skip=0 if own.add is None else skip(own.add.operand))
 
 
 def _cut(number: int, config: AcceleratorConfig, own: ArrayLayer) -> Iterator[Tile]:
@@ -347,10 +343,8 @@ def _arranged(plan: Plan, choices: Sequence[_Choice], chooser: _Chooser) -> Plan
                 banded[layer.ofm] = rows, int(kept)
             if stack.moved(place):
                 layers.append(chooser.mover(number + place))
-        for band in stack.bands:
-            own = numbers[band.place] + (band.moved is not None)
-            arranged += (replace(tile, layer=own)
-                         for tile in chooser.tiles_of_band(number, stack, band))
+        arranged += (replace(tile, layer=numbers[band.place] + (band.moved is not None))
+                     for band, tile in chooser.tiles_of_bands(number, stack))
         stacks.append((begin, len(layers)))
         number = choice.last
     return replace(plan, layers=tuple(layers), tiles=tuple(arranged), banded=banded,

@@ -85,8 +85,8 @@ class _Stream:
     ``starts`` has the index of each part's first instruction, and the count of all at its end;
     ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor,
     ``scattered`` those that are not written from their first byte to their last, ``by_turns`` those
-    of layers that take turns. ``alone``: by instruction, whether it is all of its layer's turn.
-    ``tags`` of the tiles.
+    of layers that take turns. ``alone``: by instruction, 1 where it is all of its layer's turn, in
+    the order of addresses. ``tags`` of the tiles.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -106,7 +106,8 @@ class _Stream:
         self.tags = _tags(plan)
         turns = [list(turn) for _, turn in groupby(
             zip(self.tiles, plan.tiles, strict=True), lambda item: item[1].layer)]
-        self.alone = {index: len(turn) == 1 for turn in turns for index, _ in turn}
+        self.alone = {index: int(len(turn) == 1 and self.scattered.isdisjoint(
+            plan.layers[tile.layer].made(tile.step))) for turn in turns for index, tile in turn}
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.uploads}
@@ -132,14 +133,14 @@ class _Stream:
         start = max(start for start in self.starts if start <= own)
         if writer < start:
             return 0, 0
-        return 1 + writer - start, int(self.alone[writer] and tensor not in self.scattered)
+        return 1 + writer - start, self.alone[writer]
 
     def stored_in_order(self, tensor: int, index: int, written: Mapping[int, Sequence[int]]) -> int:
         """1 where the tile ``index`` writes all that is new of ``tensor`` in the order of
         addresses."""
         if tensor not in self.by_turns:
             return self.in_order(tensor, written)
-        return int(self.alone[self.tiles[index]] and tensor not in self.scattered)
+        return self.alone[self.tiles[index]]
 
     def of_part(self, part: int) -> dict[int, list[int]]:
         """The tensors that ``part`` writes, by instructions counted from its first one."""
@@ -296,11 +297,7 @@ def _sum_fields(layer: ArrayLayer, add: Sum, tile: Tile, config: AcceleratorConf
                 operand: int) -> dict[str, int]:
     """The fields of an ADD or MUL behind the requantizer, whose operand is a map at ``operand``
     of the result's shape, or one pixel."""
-    if add.spaced is not None:
-        layer = replace(layer, places=add.spaced.output)
-    elif layer.has_gaps:
-        layer = replace(layer, places=None)
-    values = tile_fields(layer, tile, config)
+    values = tile_fields(replace(layer, places=layer.operand_places), tile, config)
     offset, row, pixel = (values[f"ofm_{name}"] for name in ("address", "row_pitch", "pixel_pitch"))
     offset += tile.ofm_skip - tile.operand_skip
     if add.repeated:

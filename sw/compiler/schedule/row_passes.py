@@ -31,7 +31,7 @@ def in_rows(plan: Plan, layer: Layer) -> Layer:
     """The layer with the rows of its maps, where pixels that are alike were put into longer ones.
     """
     own = layer.on_array
-    if own is None or own.source_at or not (is_map(plan, own.ifm) and is_map(plan, own.ofm)):
+    if own is None or own.source_at or not (_is_map(plan, own.ifm) and _is_map(plan, own.ofm)):
         return layer
     g = own.geometry
     (_, *ifm), (_, *ofm) = (plan.graph.tensors[i].shape for i in (own.ifm, own.ofm))
@@ -49,7 +49,7 @@ def in_rows(plan: Plan, layer: Layer) -> Layer:
         g, ifm=(ifm[0], ifm[1], g.ifm[2]), ofm=(ofm[0], ofm[1], g.ofm[2])))
 
 
-def is_map(plan: Plan, tensor: int) -> bool:
+def _is_map(plan: Plan, tensor: int) -> bool:
     """True for a tensor [1, rows, columns, channels]."""
     shape = plan.graph.tensors[tensor].shape
     return len(shape) == 4 and shape[0] == 1
@@ -87,40 +87,31 @@ def rows_moved(layer: Layer, shape: Pair, config: AcceleratorConfig) -> ArrayLay
 
 def _pass(plan: Plan, own: ArrayLayer, places: Mapping[int, int]) -> Pass | None:
     g, pitch = own.geometry, row_bytes(plan, own.ofm)
-    if g.batch != 1 or not is_map(plan, own.ofm):
+    if g.batch != 1 or not _is_map(plan, own.ofm):
         return None
-    to = own.places or _dense(own)
-    first, row, span = to.first, to.row, _span(to, own)
-    begins = first + row * np.arange(g.ofm[0])
-    if (begins // pitch != (begins + span - 1) // pitch).any():
+    to, columns = own.places or g.output, g.ifm[1] * g.ifm[2]
+    begins = to.first + to.row * np.arange(g.ofm[0])
+    if (begins // pitch != (begins + _span(to, own) - 1) // pitch).any():
         return None
-    start, _, source_row = own.source_at or (0, 0, g.ifm[1] * g.ifm[2])
-    sources = [_source(plan, own.ifm, places, start, source_row, g.ifm[1] * g.ifm[2])]
+    first, _, row = own.source_at or (0, 0, columns)
+    sources = [_source(plan, places, Source(own.ifm, None, first, row, columns, 1, g))]
     if own.add is not None:
         if own.add.repeated and own.add.operand in places:
             return None
-        at = own.add.spaced.output if own.add.spaced else _dense(own) if own.has_gaps else to
-        sources.append(_source(plan, own.add.operand, places, at.first, at.row, _span(at, own)))
-    if None in sources:
+        at = own.operand_places
+        sources.append(_source(plan, places, Source(
+            own.add.operand, None, at.first, at.row, _span(at, own), 1)))
+    known = tuple(source for source in sources if source is not None)
+    return Pass(g.ofm[0], to.first, to.row, pitch, known) if len(known) == len(sources) else None
+
+
+def _source(plan: Plan, places: Mapping[int, int], whole: Source) -> Source | None:
+    """``whole`` as a layer of the stack makes it; None where that is no map."""
+    if whole.tensor not in places:
+        return whole
+    if not _is_map(plan, whole.tensor):
         return None
-    windows = replace(sources[0], windows=g) if sources[0] else None
-    return Pass(g.ofm[0], first, row, pitch, tuple(
-        source for source in (windows, *sources[1:]) if source is not None))
-
-
-def _source(plan: Plan, tensor: int, places: Mapping[int, int], first: int, row: int,
-            span: int) -> Source | None:
-    if tensor not in places:
-        return Source(tensor, None, first, row, span, 1)
-    if not is_map(plan, tensor):
-        return None
-    return Source(tensor, places[tensor], first, row, span, row_bytes(plan, tensor))
-
-
-def _dense(own: ArrayLayer) -> ScatteredOutput:
-    """The places of results that make a map without gaps."""
-    _, columns, channels = own.geometry.ofm
-    return ScatteredOutput(0, 0, columns * channels, channels, channels, 0)
+    return replace(whole, place=places[whole.tensor], pitch=row_bytes(plan, whole.tensor))
 
 
 def _span(to: ScatteredOutput, own: ArrayLayer) -> int:
