@@ -11,8 +11,8 @@ from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["BYTES", "TWO_OPERANDS", "WEIGHTED", "activations", "bytes_of_one_scale",
            "elementwise_int16", "int16_of_one_scale", "int8_activations", "known_activation",
-           "known_rule", "rule_of_int16", "same_quantization", "some_elements", "summed_int16",
-           "unpadded", "weighted_int16"]
+           "known_rule", "not_int8", "rule_of_int16", "same_quantization", "some_elements",
+           "summed_int16", "unpadded", "weighted_int16"]
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 # Operators of two activations; others have settings behind the first one, or nothing.
@@ -28,14 +28,22 @@ def activations(graph: Graph, op: Op) -> list[Tensor]:
 
 def int8_activations(graph: Graph, op: Op) -> str | None:
     """Activations are int8 with one scale and a zero point."""
-    return of_one_scale(graph, op, ("int8",), "quantize the model to int8")
+    return of_one_scale(graph, op, ("int8",))
 
 
-def of_one_scale(graph: Graph, op: Op, dtypes: tuple[str, ...], way: str) -> str | None:
-    """None for activations of these dtypes with one scale; ``way`` out of others."""
+def not_int8(graph: Graph, tensor: Tensor) -> str:
+    """What to do about a tensor that is not int8."""
+    left = tensor.dtype == "float32" and any(other.quantization for other in graph.tensors)
+    way = "quantize this operator, too" if left else "quantize the model to int8"
+    return f"'{tensor.name}' is {tensor.dtype}; {way}"
+
+
+def of_one_scale(graph: Graph, op: Op, dtypes: tuple[str, ...],
+                 way: str | None = None) -> str | None:
+    """None for activations of these dtypes with one scale; ``way`` out of others, if not int8."""
     for tensor in activations(graph, op):
         if tensor.dtype not in dtypes:
-            return f"'{tensor.name}' is {tensor.dtype}; {way}"
+            return f"'{tensor.name}' is {tensor.dtype}; {way}" if way else not_int8(graph, tensor)
         if tensor.quantization is None or len(tensor.quantization.scales) != 1:
             return f"'{tensor.name}' has not one scale; quantize it per tensor"
     return None

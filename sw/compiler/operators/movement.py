@@ -14,7 +14,7 @@ from kaniwa.compiler.array.gathers import picks
 from kaniwa.compiler.array.moves import JOINS, MOST_MOVES, PADS, moves
 from kaniwa.compiler.array.padding import fill_of, padded
 from kaniwa.compiler.array.repeats import times_of
-from kaniwa.compiler.operators.limits import some_elements
+from kaniwa.compiler.operators.limits import not_int8, some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.rewriting import copied, cut_from, gathered_along, moved, padded_with
 from kaniwa.compiler.plan.kinds import UINT8_JOIN
@@ -31,7 +31,7 @@ def integers_moved(graph: Graph, op: Op) -> str | None:
     operands = op.inputs if op.kind in (*JOINS, *PADS) else op.inputs[:1]
     wrong = next((t for i in (*operands, *op.outputs)
                   for t in (graph.tensors[i],) if t.dtype not in ("int8", "int16")), None)
-    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
+    return None if wrong is None else not_int8(graph, wrong)
 
 
 def same_steps(graph: Graph, op: Op) -> str | None:

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.array.moves import Move
+from kaniwa.compiler.operators.limits import not_int8
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
 from kaniwa.compiler.recurrent.cell_unit import fits_cell_unit, sums_come_first, whole_words
@@ -48,7 +49,7 @@ def int8_cell(graph: Graph, op: Op) -> str | None:
         for i in ids:
             tensor = graph.tensors[i]
             if tensor.dtype != dtype:
-                return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
+                return not_int8(graph, tensor)
     computed = next((i for i in (*weights, *biases, *peepholes)
                      if graph.tensors[i].data is None), None)
     return None if computed is None else (

@@ -11,6 +11,7 @@ from kaniwa.compiler.array.largest import MOST_VALUES, first_largest, largest_of
 from kaniwa.compiler.operators.limits import (
     int8_activations,
     known_rule,
+    not_int8,
     some_elements,
     summed_int16,
 )
@@ -63,7 +64,7 @@ def whole_map(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def int8_compared(graph: Graph, op: Op) -> str | None:
     """Its input is int8 or uint8."""
     x = graph.tensors[op.inputs[0]]
-    return None if x.dtype == "int8" else f"'{x.name}' is {x.dtype}; quantize the model to int8"
+    return None if x.dtype == "int8" else not_int8(graph, x)
 
 
 def short_axis(graph: Graph, op: Op) -> str | None:

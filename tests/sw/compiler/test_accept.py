@@ -47,6 +47,14 @@ def grouped(groups: int) -> Cases:
     return cases
 
 
+def left_in_float() -> Cases:
+    """A float32 product in a model with int8 elsewhere."""
+    cases = product("float32", "float32", "float32")
+    x = cases.given(np.zeros((1, 3), np.int8), **X)
+    cases.op("RELU", [x], [cases.result((1, 3), **X)])
+    return cases
+
+
 def single_place() -> Cases:
     cases = Cases()
     x = cases.given(np.zeros((3, 2), np.int8), **X)
@@ -59,6 +67,7 @@ def single_place() -> Cases:
     (grouped(1), None),
     (grouped(2), None),
     (product("float32", "float32", "float32"), "'t0' is float32; quantize the model to int8"),
+    (left_in_float(), "'t0' is float32; quantize this operator, too"),
     (product("int16", bias="int64"),
      "target 'base' has no vector unit, which int16 needs; quantize the model to int8, or use a "
      "target with vector_unit = true"),
