@@ -31,8 +31,10 @@ def int8_activations(graph: Graph, op: Op) -> str | None:
     return of_one_scale(graph, op, ("int8",))
 
 
-def not_int8(graph: Graph, tensor: Tensor) -> str:
-    """What to do about a tensor that is not int8."""
+def not_int8(graph: Graph, op: Op, tensor: Tensor) -> str:
+    """What to do about a tensor of an operator that is not int8."""
+    if tensor.dtype == "float32" and op.kind == "QUANTIZE":
+        return f"'{tensor.name}' is float32, which the host quantizes"
     left = tensor.dtype == "float32" and any(other.quantization for other in graph.tensors)
     way = "quantize this operator, too" if left else "quantize the model to int8"
     return f"'{tensor.name}' is {tensor.dtype}; {way}"
@@ -43,7 +45,7 @@ def of_one_scale(graph: Graph, op: Op, dtypes: tuple[str, ...],
     """None for activations of these dtypes with one scale; ``way`` out of others, if not int8."""
     for tensor in activations(graph, op):
         if tensor.dtype not in dtypes:
-            return f"'{tensor.name}' is {tensor.dtype}; {way}" if way else not_int8(graph, tensor)
+            return f"'{tensor.name}' is {tensor.dtype}; {way}" if way else not_int8(graph, op, tensor)
         if tensor.quantization is None or len(tensor.quantization.scales) != 1:
             return f"'{tensor.name}' has not one scale; quantize it per tensor"
     return None

@@ -31,7 +31,7 @@ def integers_moved(graph: Graph, op: Op) -> str | None:
     operands = op.inputs if op.kind in (*JOINS, *PADS) else op.inputs[:1]
     wrong = next((t for i in (*operands, *op.outputs)
                   for t in (graph.tensors[i],) if t.dtype not in ("int8", "int16")), None)
-    return None if wrong is None else not_int8(graph, wrong)
+    return None if wrong is None else not_int8(graph, op, wrong)
 
 
 def same_steps(graph: Graph, op: Op) -> str | None:

@@ -49,7 +49,7 @@ def int8_cell(graph: Graph, op: Op) -> str | None:
         for i in ids:
             tensor = graph.tensors[i]
             if tensor.dtype != dtype:
-                return not_int8(graph, tensor)
+                return not_int8(graph, op, tensor)
     computed = next((i for i in (*weights, *biases, *peepholes)
                      if graph.tensors[i].data is None), None)
     return None if computed is None else (

@@ -64,7 +64,7 @@ def whole_map(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def int8_compared(graph: Graph, op: Op) -> str | None:
     """Its input is int8 or uint8."""
     x = graph.tensors[op.inputs[0]]
-    return None if x.dtype == "int8" else not_int8(graph, x)
+    return None if x.dtype == "int8" else not_int8(graph, op, x)
 
 
 def short_axis(graph: Graph, op: Op) -> str | None:

@@ -55,6 +55,13 @@ def left_in_float() -> Cases:
     return cases
 
 
+def float_input() -> Cases:
+    cases = Cases()
+    x = cases.given(np.zeros((1, 3), np.float32))
+    cases.op("QUANTIZE", [x], [cases.result((1, 3), **X)])
+    return cases
+
+
 def single_place() -> Cases:
     cases = Cases()
     x = cases.given(np.zeros((3, 2), np.int8), **X)
@@ -68,6 +75,7 @@ def single_place() -> Cases:
     (grouped(2), None),
     (product("float32", "float32", "float32"), "'t0' is float32; quantize the model to int8"),
     (left_in_float(), "'t0' is float32; quantize this operator, too"),
+    (float_input(), "'t0' is float32, which the host quantizes"),
     (product("int16", bias="int64"),
      "target 'base' has no vector unit, which int16 needs; quantize the model to int8, or use a "
      "target with vector_unit = true"),
