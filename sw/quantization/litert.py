@@ -14,6 +14,7 @@ from kaniwa.data.inputs import Inputs, quantize
 from kaniwa.errors import InputError, ModelError
 from kaniwa.extras import needed
 from kaniwa.quantization.calibration import FloatInput
+from kaniwa.quantization.custom_operators import as_builtin
 from kaniwa.quantization.errors_by_layer import (
     ActivationErrors,
     Outcome,
@@ -111,7 +112,7 @@ def _own_recipe(recipe: Recipe) -> Any:
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
-    return path.read_bytes()
+    return as_builtin(path.read_bytes(), str(path))
 
 
 class _Tensor:

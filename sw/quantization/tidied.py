@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["tidied"]
+__all__ = ["packed", "tidied"]
 
 IDENTIFIER = b"TFL3"
 Values = Callable[[int], np.ndarray]      # of the tensor of a number
@@ -45,7 +45,7 @@ def tidied(content: bytes, value: Values, real: Values) -> bytes:
     if not any(changed):
         return content
     _drop_unread(model)
-    return _packed(model)
+    return packed(model)
 
 
 def _say_codes(model: Any) -> bool:
@@ -125,7 +125,8 @@ def _store(model: Any, tensor: Any, value: np.ndarray, schema: Any) -> None:
     model.buffers.append(buffer)
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
+    """The file of a model."""
     import flatbuffers
 
     builder = flatbuffers.Builder(1 << 20)

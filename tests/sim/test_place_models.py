@@ -84,6 +84,13 @@ def averaged_in_blocks() -> Graph:
     return b.graph((x,), (b.pool(x, "AVERAGE_POOL_2D", (24, 26)),))
 
 
+def averaged_in_parts() -> Graph:
+    """A mean of more than blocks of channels make room for."""
+    b = GraphBuilder(9)
+    x = b.tensor((1, 84, 100, 8))
+    return b.graph((x,), (b.pool(x, "AVERAGE_POOL_2D", (84, 100)),))
+
+
 def placed() -> Graph:
     """Places of the first largest values, of few different ones."""
     b = GraphBuilder(8)
@@ -96,7 +103,7 @@ def placed() -> Graph:
 
 @pytest.mark.parametrize(("target", "make"), [
     ("base", placed), ("small", placed),
-    ("small", averaged_in_blocks),
+    ("small", averaged_in_blocks), ("base_vector", averaged_in_parts),
     ("base", averaged), ("small", averaged), ("nano", averaged),
     ("base", transposed), ("small", transposed), ("nano", transposed),
     ("base", resized), ("small", resized), ("nano", resized),

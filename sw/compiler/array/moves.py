@@ -13,7 +13,8 @@ import numpy as np
 from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "MOST_MOVES", "PADS", "REPEATS", "VIEWS", "Move",
-           "Taken", "cut_axes", "gathered", "joined", "moves", "taken", "taken_at_once"]
+           "Taken", "cut_axes", "gathered", "joined", "moves", "side_by_side", "taken",
+           "taken_at_once"]
 
 Taken = tuple[int, int, int]      # first position, how many, step
 
@@ -53,14 +54,19 @@ def moves(graph: Graph, op: Op) -> list[list[Move]]:
     if op.kind in JOINS:
         axis = _axis(op)
         sizes = [1 if op.kind == "PACK" else graph.tensors[i].shape[axis] for i in op.inputs]
-        ends = list(accumulate(sizes))
-        cuts = [_along(y, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-        return [[joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
+        return [side_by_side(y, axis, sizes)]
     x = _bytes(graph.tensors[op.inputs[0]])
     axis = _axis(op)
     sizes = [1 if op.kind == "UNPACK" else graph.tensors[i].shape[axis] for i in op.outputs]
     return [[joined(_along(x, axis, end - size, end))]
             for size, end in zip(sizes, accumulate(sizes), strict=True)]
+
+
+def side_by_side(shape: tuple[int, ...], axis: int, sizes: Sequence[int]) -> list[Move]:
+    """The moves that join maps of so many places each along an axis of ``shape``, in bytes."""
+    cuts = [_along(shape, axis, end - size, end)
+            for size, end in zip(sizes, accumulate(sizes), strict=True)]
+    return [joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]
 
 
 def _bytes(tensor: Tensor) -> tuple[int, ...]:

@@ -45,7 +45,8 @@ def of_one_scale(graph: Graph, op: Op, dtypes: tuple[str, ...],
     """None for activations of these dtypes with one scale; ``way`` out of others, if not int8."""
     for tensor in activations(graph, op):
         if tensor.dtype not in dtypes:
-            return f"'{tensor.name}' is {tensor.dtype}; {way}" if way else not_int8(graph, op, tensor)
+            return (f"'{tensor.name}' is {tensor.dtype}; {way}" if way
+                    else not_int8(graph, op, tensor))
         if tensor.quantization is None or len(tensor.quantization.scales) != 1:
             return f"'{tensor.name}' has not one scale; quantize it per tensor"
     return None

@@ -16,7 +16,7 @@ from kaniwa.compiler.operators.limits import (
     summed_int16,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import block_of, in_blocks, with_axis_last
+from kaniwa.compiler.operators.rewriting import block_of, in_blocks, part_of, with_axis_last
 from kaniwa.compiler.plan.operands import paddings
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.config import AcceleratorConfig
@@ -45,15 +45,19 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
 
 def fits_in_blocks(graph: Graph, op: Op, config: AcceleratorConfig) -> bool:
     """True for an average of bytes over all positions that the line buffer holds only where
-    channels are moved apart."""
+    channels are moved apart, or parts are summed first."""
     shape = graph.tensors[op.inputs[0]].shape
     if graph.tensors[op.inputs[0]].dtype not in ("int8", "uint8"):
         return False
     if op.kind == "AVERAGE_POOL_2D":
         whole = op.attributes["filter"] == shape[1:3] and not any(map(any, paddings(op)))
-        return whole and block_of(whole_map(shape), config) is not None
+        return whole and _fits(whole_map(shape), config)
     view = averaged(graph, op) if op.kind in ("MEAN", "SUM") else None
-    return view is not None and view[2] > 1 and block_of(view, config) is not None
+    return view is not None and view[2] > 1 and _fits(view, config)
+
+
+def _fits(view: tuple[int, int, int], config: AcceleratorConfig) -> bool:
+    return block_of(view, config) is not None or part_of(view, config) is not None
 
 
 def whole_map(shape: tuple[int, ...]) -> tuple[int, int, int]:

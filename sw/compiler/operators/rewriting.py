@@ -9,10 +9,18 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.array.gathers import picking
-from kaniwa.compiler.array.moves import Move, Taken, cut_axes, gathered, joined, taken_at_once
+from kaniwa.compiler.array.moves import (
+    Move,
+    Taken,
+    cut_axes,
+    gathered,
+    joined,
+    side_by_side,
+    taken_at_once,
+)
 from kaniwa.compiler.array.padding import FILLER, Paddings, fills, padded, split_axes
 from kaniwa.compiler.plan.kinds import WIDE
-from kaniwa.compiler.plan.operands import Pair, describe, paddings, pair
+from kaniwa.compiler.plan.operands import Pair, describe, paddings, pair, quantization
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ModelError, UnsupportedError
@@ -21,7 +29,11 @@ from kaniwa.isa import FIELDS
 
 __all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "copied", "cut_from",
            "gathered_along", "holds_map", "in_blocks", "input_first", "moved", "padded_with",
-           "unit_depthwise", "with_axis_last"]
+           "part_of", "unit_depthwise", "with_axis_last"]
+
+INT8_MAX = 127
+# Of a sum of bytes in two signed digits, which 256 have too; a window has at most 255 columns.
+PART = 255
 
 
 def input_first(op: Op) -> Op:
@@ -67,6 +79,13 @@ def holds_map(shape: tuple[int, int, int], config: AcceleratorConfig) -> bool:
     return (rows + 1) * (columns * channels + 2 * config.read_bytes) <= config.line_bytes
 
 
+def _averages(shape: tuple[int, int, int], config: AcceleratorConfig) -> bool:
+    """True where the line buffer has a window of [rows, columns, channels], and the weight ring the
+    weights of a block."""
+    return holds_map(shape, config) and (
+        -(-shape[0] * shape[1] // config.dot_width) <= config.ring_words)
+
+
 def block_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[int, Pair] | None:
     """Of [outer, averaged, inner] elements the channels of a block, and the rows and columns that
     are averaged, such that the line buffer holds a block; None where none does."""
@@ -75,27 +94,86 @@ def block_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[in
              and n <= FIELDS["segments"].high and count // n <= FIELDS["kernel_rows"].high]
     for channels in range(min(inner, config.depthwise_lanes), 0, -1):
         for rows, columns in sides if inner % channels == 0 else ():
-            if holds_map((rows, columns, channels), config):
+            if _averages((rows, columns, channels), config):
                 return channels, (rows, columns)
     return None
 
 
 def in_blocks(rewriter: Rewriter, op: Op, shape: tuple[int, int, int], doubled: int = 0) -> None:
     """An average, or a sum, of [outer, averaged, inner] elements too many for the line buffer:
-    blocks of channels are moved apart, and are maps of their own."""
+    blocks of channels are moved apart, and are maps of their own. Of maps that are too large even
+    so, parts are summed first."""
     block = block_of(shape, rewriter.config)
-    assert block is not None      # ``fits_in_blocks``
-    (outer, count, inner), (channels, sides) = shape, block
+    found = block or part_of(shape, rewriter.config)
+    assert found is not None      # ``fits_in_blocks``
+    (outer, count, inner), (channels, sides) = shape, found
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     images = outer * inner // channels
     apart = rewriter.tensor(f"{x.name}:blocks", (images, *sides, channels), x)
     moved(rewriter, op, x.id, (outer, count, inner // channels, channels), apart)
     made = rewriter.tensor(f"{y.name}:blocks", (images, 1, 1, channels), y)
     number = {} if op.kind == "SUM" else {"filter": sides}     # that sums are divided by
-    unit_depthwise(rewriter, replace(op, inputs=(apart,), outputs=(made,), attributes={
-        **op.attributes, "stride": (1, 1), "padding": NO_PADDING, **number}), sides, op.rule,
-        doubled)
+    average = replace(op, inputs=(apart,), outputs=(made,), attributes={
+        **op.attributes, "stride": (1, 1), "padding": NO_PADDING, **number})
+    if block is not None:
+        unit_depthwise(rewriter, average, sides, op.rule, doubled)
+    else:
+        _sum_parts(rewriter, average, doubled)
     rewriter.renamed(op, made, y)
+
+
+def part_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[int, Pair] | None:
+    """Of [outer, averaged, inner] elements the channels of a block, and the number of parts and of
+    elements in each, such that the sum of a part has two digits, and the line buffer holds a part,
+    and then the digits of all of them; None where there are none, and without a vector unit, for
+    which the array has digits."""
+    _, count, inner = shape
+    for channels in range(inner if config.vector_unit else 0, 0, -1):
+        for part in range(PART, 0, -1) if inner % channels == 0 else ():
+            if count % part == 0 and count // part <= FIELDS["segments"].high and all(
+                    _averages(own, config) for own in (
+                        (1, part, channels), (len(_factors(1)), count // part, channels))):
+                return channels, (count // part, part)
+    return None
+
+
+def _factors(doubled: int) -> list[int]:
+    """Of the two digits of a sum of bytes: that of the lower one, and those which together are 256
+    times as much."""
+    once = 1 << doubled
+    whole, rest = divmod(256 * once, INT8_MAX)
+    return [once, *[INT8_MAX] * whole, rest]
+
+
+def _sum_parts(rewriter: Rewriter, op: Op, doubled: int) -> None:
+    """The average of a map [images, parts, elements, channels]: of each part the sum, in two signed
+    digits of 8 bits, and of all digits the sum, each times what it stands for."""
+    x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
+    (images, parts, size, channels), factors = x.shape, _factors(doubled)
+    steps = replace(quantization(x), zero_points=(0,))
+    # LiteRT averages what is stored; others sum what is above the zero point.
+    zero = 0 if op.rule.endswith("average_pool") else quantization(x).zero_point
+    ones = rewriter.tensor(f"{op.name}:ones", (1, 1, size, channels), None,
+                           np.ones((1, 1, size, channels), np.int8), UNIT)
+    bias = rewriter.tensor(f"{op.name}:bias", (channels,), None,
+                           np.full(channels, doubled - parts * size * zero, np.int32))
+    plain = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING, "taps": 0}
+    digits = []
+    for digit in range(2):
+        digits.append(rewriter.tensor(f"{y.name}:digit{digit}", (images, parts, 1, channels), x,
+                                      None, steps))
+        rewriter.emit(op, "DEPTHWISE_CONV_2D", (x.id, ones), {
+            **op.attributes, **plain, "activation": "NONE", "digit": digit}, digits[-1])
+    shape = (images, len(factors), parts, channels)
+    every = rewriter.tensor(f"{y.name}:digits", shape, x, None, steps)
+    rewriter.emit(op, "COPY", (digits[0], *digits[1:] * (len(factors) - 1)), {
+        **op.attributes, "taps": 0, "moves": tuple(side_by_side(shape, 1, [1] * len(factors)))},
+        every)
+    weights = np.empty((1, *shape[1:]), np.int8)
+    weights[:] = np.array(factors).reshape(1, -1, 1, 1)
+    of_digits = rewriter.tensor(f"{op.name}:factors", weights.shape, None, weights, UNIT)
+    rewriter.emit(op, "DEPTHWISE_CONV_2D", (every, of_digits, bias), {**op.attributes, **plain},
+                  y.id)
 
 
 def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, int],

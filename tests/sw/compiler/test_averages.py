@@ -82,6 +82,39 @@ def test_means_of_large_maps_between_equal_steps_are_half_to_even(target: str) -
         np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
 
 
+@pytest.mark.parametrize("shape", [(1, 96, 90, 16), (2, 95, 90, 8), (1, 128, 128, 11)])
+@pytest.mark.parametrize("kind, rule", [
+    ("AVERAGE_POOL_2D", "litert_average_pool"), ("AVERAGE_POOL_2D", "litert_uint8_average_pool"),
+    ("AVERAGE_POOL_2D", "qdq"), ("MEAN", "litert_mean"), ("MEAN", "qdq"), ("SUM", "qdq")])
+def test_averages_of_more_than_blocks_hold_are_sums_of_parts(
+        kind: str, rule: str, shape: tuple[int, ...]) -> None:
+    b = GraphBuilder(5)
+    zero = int(b.rng.integers(-128, 128))
+    scale = float(np.float32(0.05))
+    x = b.tensor(shape, scale, zero)
+    images, rows, columns, channels = shape
+    if kind == "AVERAGE_POOL_2D":
+        y = b.pool(x, kind, (rows, columns), (1, 1), 0)
+        more = {"count_padding": False, "bounds": (-128, 127)} if rule == "qdq" else {}
+        b.ops[-1] = replace(b.ops[-1], rule=rule, attributes={**b.ops[-1].attributes, **more})
+    else:
+        scale *= 1.07 * (rows * columns if kind == "SUM" else 1)
+        y = b.op(kind, (x,), b.tensor((images, channels), scale, 3), rule, axes=(1, 2),
+                 keep_dims=False, bounds=(-128, 127))
+    graph = b.graph((x,), (y,))
+    session = Session(compile(graph, "base_vector", require_accelerator=True),
+                      devices.open("emulator", "base_vector"))
+    seen = set()
+    for low, high in ((-128, 128), (-128, -127), (127, 128), (-3, 4), (120, 128), (-90, -60)):
+        value = b.rng.integers(low, high, shape).astype(np.int8)
+        value[..., 0] = low
+        (got,) = session.run([value]).values()
+        expected = golden.run(graph, [value])[y]
+        np.testing.assert_array_equal(got, expected)
+        seen |= {*expected.ravel().tolist()}
+    assert len(seen) > 7
+
+
 @pytest.mark.parametrize("scale", [0.05, 0.1, 2.8473])     # 0.05: that of what is summed
 @pytest.mark.parametrize("shape", [(1, 600, 40), (2, 700, 12)])
 def test_sums_of_more_than_the_line_buffer_holds_are_not_divided(shape: tuple[int, ...],
