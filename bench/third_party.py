@@ -71,6 +71,8 @@ MODELS = (
     Model(MEDIAPIPE, "mediapipe/modules/hand_landmark/hand_landmark_lite.tflite",
           "hand landmarks, lite"),
     Model(MEDIAPIPE, "mediapipe/modules/holistic_landmark/hand_recrop.tflite", "hand crop"),
+    Model(MEDIAPIPE, "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+          "segmentation of people"),
     Model(MEDIAPIPE, "mediapipe/modules/pose_detection/pose_detection.tflite", "pose detection"),
     Model(MEDIAPIPE, "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
           "pose landmarks, full"),

@@ -83,11 +83,14 @@ class ActivationErrors:
         self._found: dict[str, tuple[float, float, float, float]] = {}
 
     def take(self, exact: Mapping[str, np.ndarray], quantised: Mapping[str, np.ndarray]) -> None:
-        """The real values of a sample in both models, by name; those in one of them are left out.
+        """The real values of a sample in both models, by name.
+
+        Those in one of them are left out, and those with another size there: how many steps a loop
+        takes may depend on its values.
         """
         for name in exact.keys() & quantised.keys():
             value = np.ravel(exact[name]).astype(np.float64)
-            if value.size:
+            if value.size and value.size == quantised[name].size:
                 error = value - np.ravel(quantised[name])
                 low, high, signal, noise = self._found.get(name, (math.inf, -math.inf, 0.0, 0.0))
                 self._found[name] = (min(low, float(value.min())), max(high, float(value.max())),

@@ -12,6 +12,7 @@ from kaniwa.cli import verbs
 from kaniwa.errors import InputError, ModelError, UnsupportedError
 from kaniwa.importers import load_model
 from kaniwa.quantization import litert, onnx_runtime
+from kaniwa.quantization.errors_by_layer import ActivationErrors
 from kaniwa.quantization.quantize import quantize
 from kaniwa.quantization.recipe import Recipe
 from kaniwa.verify.litert import verify
@@ -200,6 +201,13 @@ def test_external_weights_and_open_batch(float_onnx, samples, tmp_path):
     onnx.save(model, path, save_as_external_data=True, location="open.data", size_threshold=0)
     assert onnx_runtime.onnx_inputs(path)[0].shape == (None, 1, 12, 12)
     assert len(quantize(path, samples[".onnx"]).weights) == 2
+
+
+def test_values_of_a_loop_that_takes_other_steps_are_left_out():
+    errors = ActivationErrors()
+    errors.take({"looped": np.ones((3, 2)), "other": np.ones(4)},
+                {"looped": np.ones((5, 2)), "other": np.ones(4)})
+    assert [row.name for row in errors.rows(["looped", "other"])] == ["other"]
 
 
 def test_inputs_are_listed(float_tflite):
