@@ -19,7 +19,6 @@ from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.families.usual import REDUCE
 from kaniwa.boards.flow.fanout import Logic, split_fanout
-from kaniwa.boards.flow.multiplier_sites import fix_multipliers
 from kaniwa.boards.flow.output_registers import Block, Side, fold_output_registers
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.memory.system import OnChipMemory
@@ -54,15 +53,17 @@ TIMING_WEIGHT = 150
 
 LARGE = ("--85k", "--um5g-85k")    # how nextpnr names the 85F, and the 5G-85F of the same grid
 
-# Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
-SITES_85F = tuple(
-    tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
-          for offset in (0, 1, 4, 5))
-    for y in (10, 34, 58))
+# Sites of the 85F: in each nine columns four multipliers, in three rows, and four block RAMs, in
+# four.
+NINE_COLUMNS = (*range(4, 59, 9), *range(69, 115, 9))
+MULTIPLIERS_85F = tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for y in (10, 34, 58)
+                        for x in NINE_COLUMNS for offset in (0, 1, 4, 5))
+RAMS_85F = tuple(f"X{x + 2 * number}/Y{y}/EBR{number}" for y in (22, 46, 70, 82)
+                 for x in NINE_COLUMNS for number in range(4))
+sites = {"MULT18X18D": MULTIPLIERS_85F, "DP16KD": RAMS_85F, "PDPW16KD": RAMS_85F}
 
-MANY = 256           # packed multipliers, in 128 of the 156 blocks of the large devices
-# How many placements the sites of blocks are chosen from.
-FLOORPLANS = 3
+MANY = 256           # packed multipliers, in 128 of the 156 blocks of the 85F
+FULL = 196           # of the 208 block RAMs of the 85F; ``base`` by itself has 194
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
               registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
@@ -128,44 +129,36 @@ def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Seq
 
 
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Use the registers of block RAM; copy what has many loads; lay out the lanes of an array that
-    fills the device with wires."""
+    """Use the registers of block RAM; copy what has many loads."""
     fold_output_registers(module, BLOCK_RAM)
     split_fanout(module, LOGIC)
-    if _fills_wires(device, config):
-        fix_multipliers(module, "MULT18X18D", SITES_85F)
 
 
-def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
-    """True where wires run out before blocks.
+def floorplan(device: Sequence[str], config: AcceleratorConfig, mhz: float,
+              rams: int) -> Step | None:
+    """A placement for the sites of blocks, where wires are what the device runs out of.
 
-    A packed block feeds four times the wires of a plain one; a small array of them leaves room.
-    With the vector unit the array's wires are 2.7 times as long unless its lanes have sites.
+    A packed block feeds four times the wires of a plain one; the vector unit lies between the array
+    and what it serves; and where most sites are taken, blocks lie far from each other.
     """
     many = config.packed_multipliers and config.multipliers >= MANY
-    return (many or config.vector_unit) and any(argument in device for argument in LARGE)
-
-
-def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
-    """Placements for the sites of blocks, where wires are what the device runs out of."""
-    if not _fills_wires(device, config):
-        return ()
-    return [Step("nextpnr-ecp5", (*_design(device, mhz, seed), "--placer", "static", "--no-route",
-                                  "--write", "placed.json"), "placed.json")
-            for seed in range(1, FLOORPLANS + 1)]
+    if not (many or config.vector_unit or rams > FULL) or not set(LARGE) & set(device):
+        return None
+    return Step("nextpnr-ecp5", (*_design(device, mhz, 1), "--no-route", "--write", "placed.json"),
+                "placed.json")
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     """Place and route ``top.json``."""
-    return Step("nextpnr-ecp5", (
-        *_design(device, mhz, seed), "--placer-heap-timingweight", str(TIMING_WEIGHT),
-        "--textcfg", "top.config", "--report", "report.json"), "top.config")
+    return Step("nextpnr-ecp5", (*_design(device, mhz, seed), "--textcfg", "top.config",
+                                 "--report", "report.json"), "top.config")
 
 
 def _design(device: Sequence[str], mhz: float, seed: int) -> tuple[str, ...]:
     """Arguments for the design that is placed, and for its clock."""
     return (*device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
-            "--freq", f"{mhz:g}", "--seed", str(seed), "--timing-allow-fail")
+            "--freq", f"{mhz:g}", "--seed", str(seed), "--timing-allow-fail",
+            "--placer-heap-timingweight", str(TIMING_WEIGHT))
 
 
 def pack(device: Sequence[str]) -> Step:

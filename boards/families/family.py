@@ -76,6 +76,7 @@ class Family(Protocol):
     ddr3_clocks: Any  # what makes the clocks of DDR3; only where a board of the family has some
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
     flash_clock: Any    # what drives the clock of the flash; only where that is no pin
+    sites: Mapping[str, Sequence[str]]   # by type of cell; only where there is a floorplan
     slots: Slots        # only where a board of the family has a flash with several bitstreams
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
@@ -88,11 +89,11 @@ class Family(Protocol):
     def arrange(self, module: dict[str, Any], device: Sequence[str],
                 config: AcceleratorConfig) -> None: ...
 
-    def floorplans(self, device: Sequence[str], config: AcceleratorConfig,
-                   mhz: float) -> Sequence[Step]:
-        """Placements before ``place``, of which the one with the shortest wires gives the blocks
-        their sites; none where ``place`` finds these itself. The file of each is the placed
-        netlist as nextpnr writes it."""
+    def floorplan(self, device: Sequence[str], config: AcceleratorConfig, mhz: float,
+                  rams: int) -> Step | None:
+        """A placement before ``place``, from which the blocks get their sites; None where ``place``
+        finds these itself. Its file is the placed netlist as nextpnr writes it. ``rams``: how many
+        block RAMs the netlist has."""
         ...
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...

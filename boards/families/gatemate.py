@@ -8,7 +8,7 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families.family import Step
-from kaniwa.boards.families.usual import REDUCE, as_it_is, no_floorplans, plain_multiplier
+from kaniwa.boards.families.usual import REDUCE, as_it_is, no_floorplan, plain_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
@@ -17,7 +17,7 @@ constraints = "ccf"
 memory = OnChipMemory
 multiplier = plain_multiplier
 arrange = as_it_is
-floorplans = no_floorplans
+floorplan = no_floorplan
 # A cell of the device has two trees of four inputs or one of five, two flip-flops, a full adder of
 # two bits or a multiplier of 2 x 2 bits.
 cells = {

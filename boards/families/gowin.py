@@ -9,7 +9,7 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families.family import Step
-from kaniwa.boards.families.usual import REDUCE, as_it_is, no_floorplans, plain_multiplier
+from kaniwa.boards.families.usual import REDUCE, as_it_is, no_floorplan, plain_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
@@ -18,7 +18,7 @@ constraints = "cst"
 memory = OnChipMemory
 multiplier = plain_multiplier
 arrange = as_it_is
-floorplans = no_floorplans
+floorplan = no_floorplan
 # A 16x4 RAM takes the four LUTs of a half slice.
 cells = {
     **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 5)},

@@ -9,7 +9,7 @@ from amaranth import *
 
 from kaniwa.boards.families import ice40_slots
 from kaniwa.boards.families.family import Step
-from kaniwa.boards.families.usual import as_it_is, no_floorplans
+from kaniwa.boards.families.usual import as_it_is, no_floorplan
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.spram import SpramMemory
@@ -24,7 +24,7 @@ MAPPING = ("&scorr", "&sweep", "&if -g -K 6", "&synch2", "&if -a", "&mfs",
 constraints = "pcf"
 memory = SpramMemory
 arrange = as_it_is
-floorplans = no_floorplans
+floorplan = no_floorplan
 slots = ice40_slots
 # A carry shares the logic cell of the LUT behind it.
 cells = {

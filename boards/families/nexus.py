@@ -8,7 +8,7 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families.family import Step
-from kaniwa.boards.families.usual import REDUCE, no_floorplans, plain_multiplier
+from kaniwa.boards.families.usual import REDUCE, no_floorplan, plain_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
@@ -16,7 +16,7 @@ from kaniwa.hw.memory.system import OnChipMemory
 constraints = "pdc"
 memory = OnChipMemory
 multiplier = plain_multiplier
-floorplans = no_floorplans
+floorplan = no_floorplan
 # A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port. Multipliers count in
 # those of 9 x 9 bits.
 cells = {

@@ -9,7 +9,7 @@ from kaniwa.boards.families.family import Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
 
-__all__ = ["REDUCE", "as_it_is", "no_floorplans", "plain_multiplier"]
+__all__ = ["REDUCE", "as_it_is", "no_floorplan", "plain_multiplier"]
 
 # What to make smaller, where memory is made of block RAM.
 REDUCE: Mapping[str, str] = {
@@ -29,6 +29,7 @@ def as_it_is(module: dict[str, Any], device: Sequence[str], config: AcceleratorC
     """Leave the netlist as it is."""
 
 
-def no_floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
+def no_floorplan(device: Sequence[str], config: AcceleratorConfig, mhz: float,
+                 rams: int) -> Step | None:
     """None: blocks find their sites in ``place``."""
-    return ()
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+import shutil
 import statistics
 import sys
 import time
@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 from amaranth import Elaboratable
 
 from kaniwa.boards.board import Board, file_stem
-from kaniwa.boards.families.family import Family, load_family
-from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, output_registers, tools
+from kaniwa.boards.families.family import Family, Step, load_family
+from kaniwa.boards.flow import block_sites, fanout, output_registers, tools
 from kaniwa.boards.flow.place import (
     REPORT,
     TOP,
@@ -129,7 +129,9 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     counts = netlist.counts(family.cells)
     _check_fit(board, family, target if cores == 1 else f"{cores} cores of {target}", counts)
 
-    planned = _plan(board, family, config, synthesized, files, mhz, progress)
+    step = family.floorplan(board.device, config, mhz, _sum(counts, "bram"))
+    planned = synthesized if step is None else _plan(
+        family, step, synthesized, files[f"{TOP}.{family.constraints}"], progress)
     design = Design(board.family, planned, files[f"{TOP}.{family.constraints}"])
     placed = _place_all(board, design, mhz, seeds, progress, workers)
     timings = {seed: read_timing(load_report(folder / REPORT), netlist.block, mhz)
@@ -144,7 +146,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     write_atomic(path, packed.read_bytes())
     used = timings[best].used
     totals = {kind: used.get(family.bels.get(kind, ""),
-                             sum(block.get(kind, 0) for block in counts.values()))
+                             _sum(counts, kind))
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
                      digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
@@ -156,7 +158,7 @@ def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]
     family, config = load_family(board.family), board.config(target)
     files = design_files(board, config, board.clock_mhz(target))
     counts = _netlist(_synthesize(board, family, config, files, progress)).counts(family.cells)
-    return {kind: sum(block.get(kind, 0) for block in counts.values()) for kind in board.capacity}
+    return {kind: _sum(counts, kind) for kind in board.capacity}
 
 
 def _netlist(synthesized: Path) -> Netlist:
@@ -229,49 +231,37 @@ def _forget_sources(netlist: dict[str, Any]) -> None:
 
 def _synthesis_key(board: Board, family: Family, texts: Sequence[str]) -> str:
     return digest([*texts, tools.version("yosys"), *board.device,
-                   *_texts(fanout, multiplier_sites, output_registers,
+                   *_texts(fanout, output_registers,
                            sys.modules[family.arrange.__module__])])
 
 
-def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
-          files: Mapping[str, str], mhz: float, progress: Progress) -> Path:
-    """The folder with the netlist to place: the synthesized one, or that with sites for blocks.
+def _sum(counts: Mapping[str, Mapping[str, int]], kind: str) -> int:
+    """What all blocks take of ``kind``."""
+    return sum(block.get(kind, 0) for block in counts.values())
 
-    The same for all seeds. Of the family's floorplans it is the one with the shortest wires.
+
+def _plan(family: Family, step: Step, synthesized: Path, constraints: str,
+          progress: Progress) -> Path:
+    """The folder with the synthesized netlist, with sites for its blocks: the same for all seeds.
     """
-    steps = dict(enumerate(family.floorplans(board.device, config, mhz), 1))
-    if not steps:
-        return synthesized
-    design, constraints = f"{TOP}.json", f"{TOP}.{family.constraints}"
-    commands = [(*step.arguments, tools.version(step.tool)) for step in steps.values()]
-    key = digest([(synthesized / design).read_text(), files[constraints], commands,
-                  *_texts(block_sites)])
+    design = f"{TOP}.json"
+    key = digest([(synthesized / design).read_text(), constraints, step.arguments,
+                  tools.version(step.tool), *_texts(block_sites)])
 
     def make(folder: Path) -> None:
-        def place(number: int, stopped: Stop) -> int:
-            own = folder / str(number)
-            own.mkdir()
-            (own / constraints).write_text(files[constraints])
-            os.link(synthesized / design, own / design)
-            watch = Watch(f"floorplan {number}", stopped, progress, advice(family, ["lut"]),
-                          len(steps) > 1)
-            run_for_board(steps[number], own, watch, family)
-            watch.end()
-            return watch.wires
-
-        wires = _at_once(steps, place)
-        best = min(wires, key=lambda number: (wires[number], number))
-        progress(f"floorplan {best} is taken, with wires of {wires[best]:,}: "
-                 "the shortest of " + ", ".join(f"{length:,}" for length in wires.values()))
-        netlist = json.loads((synthesized / design).read_text())
-        placed = json.loads((folder / str(best) / steps[best].output).read_text())
-        block_sites.keep_sites(
-            netlist["modules"][TOP], placed["modules"][TOP],
-            {cell for cell, taken in family.cells.items() if taken.keys() & {"bram", "dsp"}})
+        (folder / f"{TOP}.{family.constraints}").write_text(constraints)
+        shutil.copy(synthesized / design, folder / design)
+        watch = Watch("floorplan", Stop(), progress, advice(family, ["lut"]), beside=False)
+        run_for_board(step, folder, watch, family)
+        progress(Stage("exchanging sites"))
+        placed = json.loads((folder / step.output).read_text())
+        sites, gained = block_sites.exchange(placed["modules"][TOP], family.sites)
+        progress(f"block RAMs and multipliers changed places: wires of {watch.wires:,} units are "
+                 f"shorter by {gained:,}")
+        netlist = json.loads((folder / design).read_text())
+        block_sites.keep_sites(netlist["modules"][TOP], sites)
         (folder / design).write_text(json.dumps(netlist))
-        for number, step in steps.items():   # what is large, and of no use any more
-            (folder / str(number) / step.output).unlink()
-            (folder / str(number) / design).unlink()
+        (folder / step.output).unlink()   # it is large, and of no use any more
 
     return kept(f"floorplan-{key}", make)
 
@@ -329,7 +319,7 @@ def _check_fit(board: Board, family: Family, target: str,
     """BuildError where a design needs more than the device has, naming what and what to reduce."""
     over = {}
     for kind, capacity in board.capacity.items():
-        needed = sum(block.get(kind, 0) for block in counts.values())
+        needed = _sum(counts, kind)
         if needed > capacity:
             over[kind] = f"{needed:,} of {capacity:,} {kind}"
     if over:

@@ -26,7 +26,6 @@ from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.worlds.serial_config import TINY
 
 PlaceAll = Callable[[str, int, Callable[[str], None]], dict[int, Path]]
-Plan = Callable[[str, Callable[[str], None]], Path]
 
 
 # A board of each device. Those alike to another board, whose tools they share, are for `make long`.
@@ -233,19 +232,6 @@ def place_all(synthesized: Path) -> PlaceAll:
     return place
 
 
-@pytest.fixture
-def plan(synthesized: Path) -> Plan:
-    """Floorplan a netlist's text for an iCEBreaker."""
-    board = load_board("icebreaker")
-
-    def make(netlist: str, progress: Callable[[str], None]) -> Path:
-        (synthesized / f"{TOP}.json").write_text(netlist)
-        return build_module._plan(board, load_family(board.family), TINY, synthesized,
-                                  {f"{TOP}.pcf": ""}, 12, progress)
-
-    return make
-
-
 def test_a_seed_that_fails_stops_the_others(tmp_path: Path, place_all: PlaceAll,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})   # all at a time
@@ -261,43 +247,34 @@ def test_a_seed_that_fails_stops_the_others(tmp_path: Path, place_all: PlaceAll,
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
 
-NETLIST = {"modules": {TOP: {"cells": {
-    "ram": {"type": "SB_RAM40_4K", "attributes": {}},
-    "mac": {"type": "SB_MAC16", "attributes": {}},
-    "lut": {"type": "SB_LUT4", "attributes": {}}}}}}
+def _netlist(**sites: str) -> dict[str, Any]:
+    """Two block RAMs, each wired to a gate beside the other; placed where there are ``sites``."""
+    cells = {"left": ("RAM", 1), "right": ("RAM", 2), "lut1": ("LUT", 1), "lut2": ("LUT", 2)}
+    return {"modules": {TOP: {"cells": {
+        name: {"type": kind, "connections": {"A": [net]},
+               "attributes": {"NEXTPNR_BEL": sites[name]} if sites else {}}
+        for name, (kind, net) in cells.items()}}}}
 
 
-def test_blocks_have_the_sites_of_the_floorplan_with_the_shortest_wires(
-        tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    wires = {1: 300, 2: 200, 3: 200, 4: 400}
-    for number in wires:
-        placed = json.loads(json.dumps(NETLIST))
-        for cell in placed["modules"][TOP]["cells"].values():
-            cell["attributes"]["NEXTPNR_BEL"] = f"X{number}"
-        (tmp_path / f"placed{number}").write_text(json.dumps(placed))
-    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "$0"])
-    script = "echo Info: iteration 1, wirelen = 100; echo Info: iteration 2, wirelen = {1}; " \
-             "cp {0}/placed{2} placed.json"
-    for number, length in wires.items():
-        (tmp_path / f"tool{number}").write_text(script.format(tmp_path, length, number))
-    monkeypatch.setattr(load_family("ice40"), "floorplans", lambda device, config, mhz: [
-        Step("tool", (f"sh {tmp_path}/tool{number}",), "placed.json") for number in wires])
-    seen: list[str] = []
-    folder = plan(json.dumps(NETLIST), seen.append)
+def test_blocks_have_the_sites_of_a_floorplan_in_which_they_changed_places(
+        tmp_path: Path, synthesized: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (synthesized / f"{TOP}.json").write_text(json.dumps(_netlist()))
+    (tmp_path / "placed").write_text(json.dumps(_netlist(
+        left="X1/Y1/RAM", right="X9/Y1/RAM", lut1="X9/Y2/A", lut2="X1/Y2/A")))
+    monkeypatch.setattr(tools, "command", lambda tool: [
+        "sh", "-c", f"echo Info: iteration 1, wirelen = 1700; cp {tmp_path}/placed placed.json"])
+    family = load_family("ice40")
+    monkeypatch.setattr(family, "sites", {"RAM": ["X1/Y1/RAM", "X9/Y1/RAM"]}, raising=False)
+    step, seen = Step("tool", (), "placed.json"), list[str]()
+    folder = build_module._plan(family, step, synthesized, "", seen.append)
     given = json.loads((folder / f"{TOP}.json").read_text())["modules"][TOP]["cells"]
     assert {name: cell["attributes"] for name, cell in given.items()} == {
-        "ram": {"BEL": "X2"}, "mac": {"BEL": "X2"}, "lut": {}}
-    assert seen[-1] == ("floorplan 2 is taken, with wires of 200: the shortest of 300, 200, 200, "
-                        "400")
-    assert json.loads((tmp_path / "synthesis" / f"{TOP}.json").read_text()) == NETLIST
-    assert {path.name for path in folder.rglob("*") if path.is_file()} == {
-        f"{TOP}.json", f"{TOP}.pcf", "tool.log"}
-    assert plan(json.dumps(NETLIST), lambda text: pytest.fail("not from the cache")) == folder
-
-
-def test_a_family_without_floorplans_places_what_was_synthesized(tmp_path: Path,
-                                                                 plan: Plan) -> None:
-    assert plan("netlist", lambda text: pytest.fail(text)) == tmp_path / "synthesis"
+        "left": {"BEL": "X9/Y1/RAM"}, "right": {"BEL": "X1/Y1/RAM"}, "lut1": {}, "lut2": {}}
+    assert seen[-1] == ("block RAMs and multipliers changed places: wires of 1,700 units are "
+                        "shorter by 16")
+    assert json.loads((synthesized / f"{TOP}.json").read_text()) == _netlist()
+    assert {path.name for path in folder.iterdir()} == {f"{TOP}.json", f"{TOP}.pcf", "tool.log"}
+    assert build_module._plan(family, step, synthesized, "", pytest.fail) == folder   # is kept
 
 
 @pytest.mark.parametrize("attempts, fails", [(500, False), (501, True)])
