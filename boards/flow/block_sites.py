@@ -2,9 +2,8 @@
 
 A placer that minds timing solves for all cells at once, as if each lay between its neighbors, and
 then moves blocks to sites, one by one; where most sites are taken they end far from what they
-serve. An electrostatic placer spreads blocks and logic together, with shorter wires, but knows no
-timing. In either's placement blocks change places as long as that makes the wires shorter. Then
-the first one places the logic anew, around the blocks.
+serve. So in its placement blocks change places as long as that makes the wires shorter. Then it
+places the logic anew, around the blocks.
 """
 
 from __future__ import annotations
