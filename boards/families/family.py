@@ -12,7 +12,10 @@ from amaranth import *
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier.plain import Multiplier
 
-__all__ = ["Family", "Pll", "Slots", "Step", "load_family"]
+__all__ = ["Family", "Pll", "Sites", "Slots", "Step", "load_family"]
+
+# By type of cell, the names of all sites that one may have.
+Sites = Mapping[str, Sequence[str]]
 
 
 class Pll(Protocol):
@@ -76,7 +79,7 @@ class Family(Protocol):
     ddr3_clocks: Any  # what makes the clocks of DDR3; only where a board of the family has some
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
     flash_clock: Any    # what drives the clock of the flash; only where that is no pin
-    sites: Mapping[str, Sequence[str]]   # by type of cell; only where there is a floorplan
+    sites: Sites        # of what changes places; only where there is a floorplan
     slots: Slots        # only where a board of the family has a flash with several bitstreams
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...

@@ -9,21 +9,19 @@ places the logic anew, around the blocks.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kaniwa.boards.families.family import Sites
 from kaniwa.errors import BuildError
 
-__all__ = ["Sites", "exchange", "keep_sites", "sites_of"]
+__all__ = ["exchange", "keep_sites", "sites_of"]
 
 SITE = "NEXTPNR_BEL"   # attribute of a cell that nextpnr has placed
 PLACE = re.compile(r"X(\d+)/Y(\d+)/")
-
-# By type of cell, the names of all sites that one may have.
-Sites = Mapping[str, Sequence[str]]
 
 # A round that makes all wires shorter by less than this part is the last one.
 ENOUGH = 1e-4

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.errors import ModelError
-from kaniwa.quantization.tidied import packed
+from kaniwa.quantization.tidied import packed, store, unpacked
 
 __all__ = ["OPTIONS", "TRANSPOSE_CONV_BIAS", "as_builtin"]
 
@@ -29,12 +29,17 @@ def as_builtin(content: bytes, where: str) -> bytes:
     """
     if TRANSPOSE_CONV_BIAS not in content:
         return content
+    try:
+        return packed(_rewritten(unpacked(content), where))
+    except ModelError:
+        raise
+    except Exception:      # of a broken file, which nothing has checked: LiteRT says what is wrong
+        return content
+
+
+def _rewritten(model: Any, where: str) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
-    try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-    except Exception:      # of the accessors, which check nothing; LiteRT says what is wrong
-        return content
     for number, code in enumerate(model.operatorCodes):
         if code.customCode == TRANSPOSE_CONV_BIAS:
             code.customCode, code.version = None, 3      # the first one with a bias
@@ -43,7 +48,7 @@ def as_builtin(content: bytes, where: str) -> bytes:
                 for operator in graph.operators:
                     if operator.opcodeIndex == number:
                         _replace(model, graph, operator, where, schema)
-    return packed(model)
+    return model
 
 
 def _replace(model: Any, graph: Any, operator: Any, where: str, schema: Any) -> None:
@@ -58,21 +63,13 @@ def _replace(model: Any, graph: Any, operator: Any, where: str, schema: Any) -> 
                          f"operands with a padding and strides: {len(given)} operands, options "
                          f"{raw.hex()}")
     x, weights, bias = given
-    operator.inputs = [_constant(model, graph, schema, np.array(graph.tensors[result].shape,
-                                                                np.int32), name + ":shape"),
-                       weights, x, bias]
+    shape = schema.TensorT()
+    shape.name, shape.shape = f"{name}:shape", [len(graph.tensors[result].shape)]
+    shape.type = schema.TensorType.INT32
+    store(model, shape, np.array(graph.tensors[result].shape, np.int32), schema)
+    operator.inputs = [len(graph.tensors), weights, x, bias]
+    graph.tensors.append(shape)
     options = schema.TransposeConvOptionsT()
     options.padding, options.strideW, options.strideH = paddings[padding], across, down
     operator.builtinOptionsType = schema.BuiltinOptions.TransposeConvOptions
     operator.builtinOptions, operator.customOptions = options, None
-
-
-def _constant(model: Any, graph: Any, schema: Any, values: np.ndarray, name: str) -> int:
-    """The number of a new tensor of int32 with these values."""
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    tensor.buffer, tensor.shape, tensor.name = len(model.buffers), list(values.shape), name
-    tensor.type = schema.TensorType.INT32
-    model.buffers.append(buffer)
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["packed", "tidied"]
+__all__ = ["packed", "store", "tidied", "unpacked"]
 
 IDENTIFIER = b"TFL3"
 Values = Callable[[int], np.ndarray]      # of the tensor of a number
@@ -35,17 +35,25 @@ def tidied(content: bytes, value: Values, real: Values) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    for buffer in model.buffers:
-        if buffer.data is None and buffer.offset > 1:      # behind the flatbuffer
-            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
+    model = unpacked(content)
     changed = [_say_codes(model), _fold_constants(model, value, schema),
                _real_weights(model, real, schema)]
     if not any(changed):
         return content
     _drop_unread(model)
     return packed(model)
+
+
+def unpacked(content: bytes) -> Any:
+    """The model of a file, with what is behind the flatbuffer in its buffers."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        if buffer.data is None and buffer.offset > 1:
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def _say_codes(model: Any) -> bool:
@@ -71,7 +79,7 @@ def _fold_constants(model: Any, value: Values, schema: Any) -> bool:
             left.append(operator)
             continue
         for number in operator.outputs:
-            _store(model, graph.tensors[number], value(number), schema)
+            store(model, graph.tensors[number], value(number), schema)
             constant.add(number)
     changed = len(left) < len(graph.operators)
     graph.operators = left
@@ -90,7 +98,7 @@ def _real_weights(model: Any, real: Values, schema: Any) -> bool:
             if (tensor.type not in narrow or steps is None or steps.scale is None
                     or model.buffers[tensor.buffer].data is None):
                 continue
-            _store(model, tensor, real(number), schema)
+            store(model, tensor, real(number), schema)
             tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
             changed = True
     return changed
@@ -117,7 +125,7 @@ def _given(inputs: Sequence[int]) -> set[int]:
     return {int(number) for number in inputs if number >= 0}
 
 
-def _store(model: Any, tensor: Any, value: np.ndarray, schema: Any) -> None:
+def store(model: Any, tensor: Any, value: np.ndarray, schema: Any) -> None:
     """The value as the tensor's own data."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(value.tobytes(), np.uint8)

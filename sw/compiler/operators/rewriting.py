@@ -157,23 +157,20 @@ def _sum_parts(rewriter: Rewriter, op: Op, doubled: int) -> None:
                            np.ones((1, 1, size, channels), np.int8), UNIT)
     bias = rewriter.tensor(f"{op.name}:bias", (channels,), None,
                            np.full(channels, doubled - parts * size * zero, np.int32))
-    plain = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING, "taps": 0}
+    attributes = {"dilation": (1, 1), **op.attributes, "taps": 0}
     digits = []
     for digit in range(2):
         digits.append(rewriter.tensor(f"{y.name}:digit{digit}", (images, parts, 1, channels), x,
                                       None, steps))
         rewriter.emit(op, "DEPTHWISE_CONV_2D", (x.id, ones), {
-            **op.attributes, **plain, "activation": "NONE", "digit": digit}, digits[-1])
+            **attributes, "activation": "NONE", "digit": digit}, digits[-1])
     shape = (images, len(factors), parts, channels)
     every = rewriter.tensor(f"{y.name}:digits", shape, x, None, steps)
     rewriter.emit(op, "COPY", (digits[0], *digits[1:] * (len(factors) - 1)), {
-        **op.attributes, "taps": 0, "moves": tuple(side_by_side(shape, 1, [1] * len(factors)))},
-        every)
-    weights = np.empty((1, *shape[1:]), np.int8)
-    weights[:] = np.array(factors).reshape(1, -1, 1, 1)
+        **attributes, "moves": tuple(side_by_side(shape, 1, [1] * len(factors)))}, every)
+    weights = np.ones((1, *shape[1:]), np.int8) * np.array(factors, np.int8).reshape(1, -1, 1, 1)
     of_digits = rewriter.tensor(f"{op.name}:factors", weights.shape, None, weights, UNIT)
-    rewriter.emit(op, "DEPTHWISE_CONV_2D", (every, of_digits, bias), {**op.attributes, **plain},
-                  y.id)
+    rewriter.emit(op, "DEPTHWISE_CONV_2D", (every, of_digits, bias), attributes, y.id)
 
 
 def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, int],

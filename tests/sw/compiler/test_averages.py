@@ -82,7 +82,8 @@ def test_means_of_large_maps_between_equal_steps_are_half_to_even(target: str) -
         np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
 
 
-@pytest.mark.parametrize("shape", [(1, 96, 90, 16), (2, 95, 90, 8), (1, 128, 128, 11)])
+@pytest.mark.parametrize("shape", [(1, 96, 90, 16), (2, 95, 90, 8), (1, 128, 128, 11),
+                                   (1, 255, 255, 2)])
 @pytest.mark.parametrize("kind, rule", [
     ("AVERAGE_POOL_2D", "litert_average_pool"), ("AVERAGE_POOL_2D", "litert_uint8_average_pool"),
     ("AVERAGE_POOL_2D", "qdq"), ("MEAN", "litert_mean"), ("MEAN", "qdq"), ("SUM", "qdq")])

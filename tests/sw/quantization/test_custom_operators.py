@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
 from kaniwa import golden
 from kaniwa.benchmark.networks.tflite_file import PADDING, ModelBuilder
@@ -20,6 +18,11 @@ from kaniwa.importers import load_model
 from kaniwa.quantization.custom_operators import OPTIONS, TRANSPOSE_CONV_BIAS, as_builtin
 from kaniwa.quantization.quantize import quantize
 from kaniwa.quantization.tidied import packed
+
+pytest.importorskip("ai_edge_litert")
+
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 
 SHAPE = (1, 5, 6, 3)
 
@@ -40,8 +43,9 @@ def _builtin() -> bytes:
     return b.build((x,), (y,))
 
 
-def _custom(content: bytes, options: bytes | None = None, operands: int = 3) -> bytes:
-    """The same, as MediaPipe's operator."""
+def _custom(content: bytes, options: bytes | None = None, operands: int = 3,
+            behind: bool = False) -> bytes:
+    """The same, as MediaPipe's operator; ``behind`` the flatbuffer are its weights."""
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     (operator,), (code,) = model.subgraphs[0].operators, model.operatorCodes
     code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, TRANSPOSE_CONV_BIAS
@@ -51,7 +55,13 @@ def _custom(content: bytes, options: bytes | None = None, operands: int = 3) -> 
     operator.builtinOptions, operator.builtinOptionsType = None, 0
     raw = OPTIONS.pack(1, 3, 2) if options is None else options
     operator.customOptions = np.frombuffer(raw, np.uint8)
-    return packed(model)
+    if not behind:
+        return packed(model)
+    buffer = model.buffers[model.subgraphs[0].tensors[weights].buffer]
+    data, buffer.data = bytes(buffer.data), None
+    buffer.offset, buffer.size = 2, len(data)      # to begin with: the file is as long with another
+    buffer.offset = len(packed(model))
+    return packed(model) + data
 
 
 def _run(content: bytes, x: np.ndarray) -> np.ndarray:
@@ -66,9 +76,10 @@ def test_a_file_without_the_operator_is_the_same() -> None:
     assert as_builtin(_builtin(), "m.tflite") == _builtin()
 
 
-def test_its_results_are_those_of_the_builtin_operator() -> None:
+@pytest.mark.parametrize("behind", [False, True])
+def test_its_results_are_those_of_the_builtin_operator(behind: bool) -> None:
     x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
-    made = as_builtin(_custom(_builtin()), "m.tflite")
+    made = as_builtin(_custom(_builtin(), behind=behind), "m.tflite")
     np.testing.assert_array_equal(_run(made, x), _run(_builtin(), x))
 
 
@@ -95,9 +106,17 @@ def test_what_it_cannot_be_is_named(changed: dict[str, Any]) -> None:
         as_builtin(_custom(_builtin(), **changed), "m.tflite")
 
 
-def test_a_cut_file_is_left_to_litert() -> None:
-    whole = _custom(_builtin())
-    for size in range(len(whole) // 2, len(whole), 7):
-        cut = whole[:size]
-        if TRANSPOSE_CONV_BIAS in cut:
-            assert isinstance(as_builtin(cut, "m.tflite"), bytes)
+def test_a_broken_file_is_left_to_litert_or_named() -> None:
+    """Cut off, with the operator's name behind what is left, or with a wrong byte anywhere."""
+    whole, rng, left = _custom(_builtin()), np.random.default_rng(5), 0
+    broken = [whole[:size] + TRANSPOSE_CONV_BIAS for size in range(8, len(whole), 29)]
+    for _ in range(300):
+        wrong = bytearray(whole)
+        wrong[rng.integers(4, len(whole))] = rng.integers(256)
+        broken.append(bytes(wrong))
+    for content in broken:
+        try:
+            left += as_builtin(content, "m.tflite") == content
+        except ModelError as error:
+            assert str(error).startswith("m.tflite: ")
+    assert left > 10
