@@ -11,13 +11,14 @@ from kaniwa.isa.step_lists import (
     LIST_WORD_BYTES,
     STEP_BITS,
     list_words,
+    most_steps,
     ring_words,
 )
 
 __all__ = ["StepList", "listed_port", "listed_step_layout"]
 
 WORD_BITS = 8 * LIST_WORD_BYTES
-COUNT_BITS = 16     # of the number of steps in a list's first word
+KEPT_BITS = CHUNK_BITS + 1     # of a step; those above are 0
 
 
 def listed_step_layout() -> data.StructLayout:
@@ -37,11 +38,13 @@ class StepList(Component):
     ``o`` has the first list's steps, again and again, until ``leave``, which comes when all of them
     have been taken once or more. Then its words are given back, and the list behind it is next.
     Throughput: a word in, a step out a cycle. The first step of a list is there 4 cycles after its
-    first word was counted as written, or 5 cycles after ``leave``.
+    first word was counted as written, or 5 cycles after ``leave``. Of a list that is longer than
+    the ring not all steps come: the watchdog ends the run.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._words = ring_words(config)
+        self._most = most_steps(config)
         super().__init__({
             "i": In(stream.Signature(unsigned(WORD_BITS))),
             "o": Out(stream.Signature(listed_step_layout())),
@@ -50,23 +53,24 @@ class StepList(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words = words = RingMemory(
-            unsigned(WORD_BITS), 1, self._words, unsigned(WORD_BITS))
+        kept = unsigned(2 * KEPT_BITS)
+        m.submodules.words = words = RingMemory(kept, 1, self._words, kept)
         reader = words.reader
         m.d.comb += [
             words.i.valid.eq(self.i.valid),
-            words.i.payload.eq(self.i.payload),
+            words.i.payload.eq(Cat(self.i.payload[:KEPT_BITS],
+                                   self.i.payload[STEP_BITS:][:KEPT_BITS])),
             self.i.ready.eq(words.i.ready),
         ]
         place = Signal(range(2 * self._words))       # of the next word to read, since reset
         first = Signal.like(place)                   # of the list's first step
         high = Signal()                              # the next step is the second one of its word
-        count = Signal(COUNT_BITS, reset_less=True)
+        count = Signal(range(self._most + 1), reset_less=True)
         left = Signal.like(count, reset_less=True)   # of this pass
         is_there = Signal()
         read, read_high = Signal(), Signal(reset_less=True)   # a step is at the memory's output
         here = data.View(listed_step_layout(), Mux(
-            read_high, words.read_data[STEP_BITS:], words.read_data[:STEP_BITS])[:CHUNK_BITS + 1])
+            read_high, words.read_data[KEPT_BITS:], words.read_data[:KEPT_BITS]))
         takes, reads = Signal(), Signal()            # by the output's register; from the memory
         m.d.comb += [
             is_there.eq(reader.written != place),
@@ -81,7 +85,8 @@ class StepList(Component):
                     m.next = "COUNTED"
             with m.State("COUNTED"):
                 m.d.sync += [count.eq(words.read_data), left.eq(words.read_data), high.eq(0)]
-                m.next = "STEPS"
+                with m.If(~words.read_data[len(count):KEPT_BITS].any()):
+                    m.next = "STEPS"
             with m.State("STEPS"):
                 m.d.comb += reads.eq(~read | takes)
                 with m.If(reads):

@@ -21,6 +21,7 @@ FIRST = 4          # cycles from a list's first word, counted as written, to its
 NEXT = 5           # cycles from ``leave`` to the first step of a list that is there
 WRITTEN = 2        # cycles from a word's acceptance to its count
 TIMEOUT = 20000
+COUNT_BITS = 15    # that the device keeps of a list's number of steps
 
 
 def _duts() -> list[Dut]:
@@ -32,7 +33,7 @@ def _duts() -> list[Dut]:
 BENCH = Bench("step_list", _duts, required=[
     "list of one step", "longest list", "even number of steps", "odd number of steps",
     "several passes", "left in the middle", "left at once", "full", "empty", "stalled output",
-    "words counted around"])
+    "words counted around", "too long"])
 
 
 class Rig:
@@ -133,6 +134,22 @@ async def gives_each_list_until_it_is_left(dut: Any, stall: float, slow: float) 
     await env.cycles(20)
     check([env.get("o__valid"), env.get("i__ready")], [0, 1], "valid and ready at the end")
     cover("empty")
+
+
+@cocotb.test()
+@cocotb.parametrize(bit=range(3, COUNT_BITS))
+async def a_list_that_is_too_long_gives_no_step(dut: Any, bit: int) -> None:
+    """The ring fills, and the run waits for its watchdog."""
+    env = await start(dut, BENCH)
+    assert env.config is not None
+    words, most = ring_words(env.config), most_steps(env.config)
+    source = Driver(env, "i", 32, 0.0)
+    source.send([max(1 << bit, most + 2), *range(words)])
+    env.set("leave", 0)
+    env.set("o__ready", 0)
+    await env.cycles(4 * words)
+    check([env.get("o__valid"), env.get("i__ready")], [0, 0], "valid, ready")
+    cover("too long")
 
 
 @cocotb.test()
