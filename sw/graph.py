@@ -14,7 +14,7 @@ __all__ = ["Quantization", "Tensor", "Op", "State", "Graph", "check"]
 
 # Bytes of an element, by dtype.
 DTYPE_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "uint16": 2, "int32": 4,
-               "float32": 4, "int64": 8}
+               "float32": 4, "int64": 8, "complex64": 8}
 RESOURCE = "resource"   # a name for a variable: it has no value, and no operator reads it
 
 

@@ -209,6 +209,9 @@ class _Model:
 
     def value(self, number: int) -> np.ndarray:
         """What the tensor of this number holds."""
+        detail = self._interpreter._get_tensor_details(number, 0)
+        if 0 in detail["shape"]:      # LiteRT gives no array of no elements
+            return np.zeros(detail["shape"], detail["dtype"])
         return np.asarray(self._interpreter.get_tensor(number))
 
 

@@ -7,7 +7,8 @@ Two things of files from older converters, or for other processors, lead it astr
   for activations, of one scale with a zero point.
 
 And where converters have quantised the weights alone, for kernels that quantise activations by what
-a run brings, weights become the real numbers that they stand for.
+a run brings, weights become the real numbers that they stand for. Where operators calculate with
+shapes, tensors get those of a run, in place of what the converter took for sizes that it left open.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ KEPT = {"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", "CUSTOM", "CA
 
 def tidied(content: bytes, value: Values, real: Values) -> bytes:
     """The file with codes in both fields, real weights, and constants in the place of the operators
-    of its first graph that only have constants; itself where nothing is to do.
+    of its first graph that only have constants, or shapes; itself where nothing is to do.
 
     ``value``: what the tensor of a number holds behind a run; ``real``: what that stands for, in
     float32.
@@ -36,7 +37,8 @@ def tidied(content: bytes, value: Values, real: Values) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     model = unpacked(content)
-    changed = [_say_codes(model), _fold_constants(model, value, schema),
+    fixed = _fix_shapes(model, value, schema)
+    changed = [fixed, _say_codes(model), _fold_constants(model, value, schema),
                _real_weights(model, real, schema)]
     if not any(changed):
         return content
@@ -66,16 +68,37 @@ def _say_codes(model: Any) -> bool:
     return changed
 
 
-def _fold_constants(model: Any, value: Values, schema: Any) -> bool:
-    graph = model.subgraphs[0]
+def _kinds(model: Any, schema: Any) -> list[str | None]:
+    """The name of each operator's code."""
     names = {number: name for name, number in vars(schema.BuiltinOperator).items()
              if isinstance(number, int)}
-    kinds = [names.get(code.builtinCode) for code in model.operatorCodes]
+    return [names.get(max(code.builtinCode, code.deprecatedBuiltinCode))
+            for code in model.operatorCodes]
+
+
+def _fix_shapes(model: Any, value: Values, schema: Any) -> bool:
+    """Give what is computed the shape that it has behind a run, where operators calculate with
+    shapes, which become constants; True where some do."""
+    graph, kinds = model.subgraphs[0], _kinds(model, schema)
+    if all(kinds[operator.opcodeIndex] != "SHAPE" for operator in graph.operators):
+        return False
+    computed = {int(number) for operator in graph.operators for number in operator.outputs}
+    for number in computed | {*graph.inputs}:
+        tensor = graph.tensors[number]
+        if tensor.type not in (schema.TensorType.RESOURCE, schema.TensorType.VARIANT):
+            tensor.shape = np.array(value(number).shape, np.int32)
+            tensor.shapeSignature = None
+    return True
+
+
+def _fold_constants(model: Any, value: Values, schema: Any) -> bool:
+    graph, kinds = model.subgraphs[0], _kinds(model, schema)
     constant = {number for number, tensor in enumerate(graph.tensors)
                 if model.buffers[tensor.buffer].data is not None}
     left: list[Any] = []
     for operator in graph.operators:
-        if kinds[operator.opcodeIndex] in KEPT or not _given(operator.inputs) <= constant:
+        kind = kinds[operator.opcodeIndex]
+        if kind in KEPT or kind != "SHAPE" and not _given(operator.inputs) <= constant:
             left.append(operator)
             continue
         for number in operator.outputs:
@@ -130,6 +153,7 @@ def store(model: Any, tensor: Any, value: np.ndarray, schema: Any) -> None:
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(value.tobytes(), np.uint8)
     tensor.buffer, tensor.sparsity = len(model.buffers), None
+    tensor.shape, tensor.shapeSignature = np.array(value.shape, np.int32), None
     model.buffers.append(buffer)
 
 

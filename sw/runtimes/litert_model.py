@@ -14,7 +14,8 @@ from kaniwa.runtimes.prepared import Refusal
 
 __all__ = ["Sizes", "illegal", "model_of", "taken"]
 
-TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
+TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7,
+         "complex64": 8, "int8": 9}
 VERSIONS = range(1, 100)
 LONGEST = 1 << 12      # bytes of a vector among the options
 OLD_CODES = 127        # the largest number of the field that older files have
@@ -121,11 +122,20 @@ def _unlike(known: TakenOperator, operands: Sequence[Tensor | None],
     elements = prod(results[0].shape)
     if known.shape is not None and _numbers(operands, known.shape) != results[0].shape:
         return f"its result is {list(results[0].shape)}, which its operand does not say"
+    if known.spectrum is not None and not _is_spectrum(
+            results[0].shape, _numbers(operands, known.spectrum)):
+        return f"its result is {list(results[0].shape)}, no spectrum of lengths of powers of two"
     counts = () if known.count is None else _numbers(operands, known.count)
     below = () if known.below is None else _numbers(operands, known.below)
     if any(not 0 < n <= elements for n in counts) or any(not 0 <= n < elements for n in below):
         return f"an operand does not fit its result {list(results[0].shape)}"
     return None
+
+
+def _is_spectrum(shape: tuple[int, ...], lengths: tuple[int, ...]) -> bool:
+    """True for the result of a real transform of two lengths, which must be powers of two."""
+    return (len(lengths) == 2 and all(n > 0 and n & n - 1 == 0 for n in lengths)
+            and shape[-2:] == (lengths[0], lengths[1] // 2 + 1))
 
 
 def _numbers(operands: Sequence[Tensor | None], position: int) -> tuple[int, ...]:

@@ -31,9 +31,10 @@ class TakenOperator:
 
     ``constant`` are operands that decide shapes, so they must be constants: ``shape`` is that of
     the first result, ``count`` a number of at most its elements, and the values of ``below`` are
-    less than that. ``takes`` are the dtypes of the first operand with which LiteRT does no harm,
-    all where it is empty. ``dtypes`` are those of the results, by name or as the operand at a
-    position has it; none is known where it is empty.
+    less than that. ``spectrum`` has the lengths of a transform, and the last two sizes of the
+    result follow from them. ``takes`` are the dtypes of the first operand with which LiteRT does
+    no harm, all where it is empty. ``dtypes`` are those of the results, by name or as the operand
+    at a position has it; none is known where it is empty.
     """
 
     least: int
@@ -46,6 +47,7 @@ class TakenOperator:
     shape: int | None = None
     count: int | None = None
     below: int | None = None
+    spectrum: int | None = None
     takes: tuple[str, ...] = ()
 
 
@@ -64,6 +66,8 @@ OPERATORS: dict[str, TakenOperator] = {
     "ADD_N": TakenOperator(1, 256),
     "BITCAST": TakenOperator(1, 1, dtypes=()),
     "BUCKETIZE": TakenOperator(1, 1, options="BucketizeOptions", dtypes=("int32",)),
+    **dict.fromkeys(("COMPLEX_ABS", "IMAG", "REAL"), TakenOperator(
+        1, 1, dtypes=("float32",), takes=("complex64",))),
     "CONV_3D": TakenOperator(2, 3, options="Conv3DOptions", positive=(1, 2, 3, 5, 6, 7)),
     "CONV_3D_TRANSPOSE": TakenOperator(3, 4, options="Conv3DOptions", constant=(0,),
                                        positive=(1, 2, 3, 5, 6, 7), dtypes=(2,), shape=0),
@@ -85,6 +89,8 @@ OPERATORS: dict[str, TakenOperator] = {
                                             dtypes=("int32", "float32", "int32")),
     "ONE_HOT": TakenOperator(4, 4, options="OneHotOptions", constant=(1,), dtypes=(2,), count=1),
     "RANK": TakenOperator(1, 1, dtypes=("int32",)),
+    "RFFT2D": TakenOperator(2, 2, constant=(1,), dtypes=("complex64",), takes=("float32",),
+                            spectrum=1),
     "SCATTER_ND": TakenOperator(3, 3, constant=(0, 2), dtypes=(1,), shape=2),
     "SEGMENT_SUM": TakenOperator(2, 2, constant=(1,), below=1),
     "TOPK_V2": TakenOperator(2, 2, 2, constant=(1,), dtypes=(0, "int32"), count=1),
@@ -96,13 +102,11 @@ _DYNAMIC = "the shape of its result depends on values"
 _STATE = "keeps values from one inference to the next"
 _GRAPHS = "has subgraphs of its own; unroll control flow when converting"
 _RANDOM = "gives other values each time"
-_COMPLEX = "computes complex numbers"
 _UNCHECKED = "LiteRT does not check where it reads and writes"
 _TABLE = "needs a table of strings"
 _REASONS = {
     **dict.fromkeys(("CALL", "IF", "WHILE"), _GRAPHS),
     **dict.fromkeys(("MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM"), _RANDOM),
-    **dict.fromkeys(("COMPLEX_ABS", "IMAG", "REAL", "RFFT2D"), _COMPLEX),
     **dict.fromkeys(("HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_LOOKUP",
                      "HASHTABLE_SIZE", "SKIP_GRAM", "LSH_PROJECTION"), _TABLE),
     **dict.fromkeys(("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "RNN",

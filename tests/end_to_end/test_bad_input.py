@@ -41,7 +41,7 @@ CASES = [
     Case("bit-flipped model", "compile {flipped}.tflite", "flipped.tflite"),
     Case("ONNX model", "compile {model}.onnx", "ONNX"),
     Case("float model", "compile {float}.tflite --require-accelerator", "float"),
-    Case("unsupported operator", "compile {operator}.tflite", "FFT"),
+    Case("unsupported operator", "compile {operator}.tflite", "HASHTABLE"),
     Case("does not fit on chip", "compile {resnet} --target small", "--outside"),
     Case("unknown target", "compile {resnet} --target huge", "unknown target 'huge'"),
     Case("target file missing", "compile {resnet} --target {none}.toml", "none.toml"),
@@ -103,7 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
     (folder / "cut.tflite").write_bytes(model[:len(model) // 2])
     (folder / "flipped.tflite").write_bytes(bytes([model[0] ^ 0x80]) + model[1:])
     (folder / "float.tflite").write_bytes(_model("float32", "ADD"))
-    (folder / "operator.tflite").write_bytes(_model("int8", "RFFT2D"))
+    (folder / "operator.tflite").write_bytes(_model("int8", "HASHTABLE"))
     (folder / "field.toml").write_text("lanes = 8\n")
     (folder / "illegal.toml").write_text("dot_width = 12\n")
     _arrays(folder)

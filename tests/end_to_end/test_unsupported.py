@@ -79,7 +79,8 @@ def chosen_rows() -> bytes:
 
 
 CASES = [
-    Case("unknown operator", one("RFFT2D"), "RFFT2D 'out'", "not supported", "kaniwa operators"),
+    Case("unknown operator", one("HASHTABLE"), "HASHTABLE 'out'", "not supported",
+         "kaniwa operators"),
     Case("custom operator", one("MyOp"), "CUSTOM(MyOp) 'out'", "not supported", "cut the model"),
     Case("dynamic shape", one("RELU", (1, -1, 4, 2)), "'a'", "dynamic", "fixed shapes"),
     Case("huge tensor", one("RELU", (4096, 4096, 4096, 2)), "'a'", "more than", "elements"),

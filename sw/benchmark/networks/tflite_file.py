@@ -27,6 +27,7 @@ TYPES = {
     "int64": 4,
     "bool": 6,
     "int16": 7,
+    "complex64": 8,
     "int8": 9,
     "int4": 17,
     "resource": 13,

@@ -35,6 +35,8 @@ def not_int8(graph: Graph, op: Op, tensor: Tensor) -> str:
     """What to do about a tensor of an operator that is not int8."""
     if tensor.dtype == "float32" and op.kind == "QUANTIZE":
         return f"'{tensor.name}' is float32, which the host quantizes"
+    if tensor.dtype == "complex64":
+        return f"'{tensor.name}' is complex64, which only the host computes"
     left = tensor.dtype == "float32" and any(other.quantization for other in graph.tensors)
     way = "quantize this operator, too" if left else "quantize the model to int8"
     return f"'{tensor.name}' is {tensor.dtype}; {way}"

@@ -50,6 +50,8 @@ def _dequantize(call: Call) -> np.ndarray:
 @kernel("CAST")
 def _cast(call: Call) -> np.ndarray:
     x, dtype = call.value(0), np.dtype(call.output.dtype)
+    if x.dtype == np.complex64:
+        x = x.real
     if x.dtype == np.float32 and dtype not in (np.float32, np.bool_):
         limits = np.iinfo(dtype)
         whole = np.trunc(x.astype(np.float64))

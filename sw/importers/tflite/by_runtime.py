@@ -61,10 +61,11 @@ def _fields(table: Any, sizes: Sizes) -> tuple[tuple[int, str], ...]:
     return tuple(found)
 
 
-def by_runtime(where: str, op: Op, tensors: list[Tensor]) -> Op:
+def by_runtime(where: str, op: Op, tensors: list[Tensor], resizes: bool = False) -> Op:
     """``op``, whose attributes are a definition, as LiteRT takes it.
 
-    Its results get the shapes that LiteRT infers. Raises Refusal where it does not take it,
+    Its results get the shapes that LiteRT infers, of as many elements as those of the file unless
+    it ``resizes`` what the caller has given other inputs. Raises Refusal where it does not take it,
     UnsupportedError where LiteRT is not installed.
     """
     operands: Sequence[Tensor | None] = [None if i == -1 else tensors[i] for i in op.inputs]
@@ -74,7 +75,7 @@ def by_runtime(where: str, op: Op, tensors: list[Tensor]) -> Op:
         if form.dtype != tensors[i].dtype:
             raise Refusal(f"its result is {form.dtype}, in the file {tensors[i].dtype}")
         shape = tuple(int(n or 0) for n in form.shape)
-        if 0 in shape or np.prod(shape) != np.prod(tensors[i].shape):
+        if 0 in shape or not resizes and np.prod(shape) != np.prod(tensors[i].shape):
             raise Refusal(f"its result is {list(shape)}, in the file {list(tensors[i].shape)}")
         tensors[i] = replace(tensors[i], shape=shape)
     return op

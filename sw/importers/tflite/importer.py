@@ -32,8 +32,8 @@ from kaniwa.runtimes.prepared import Refusal
 
 __all__ = ["import_tflite"]
 
-TENSOR_TYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
-          13: "resource"}
+TENSOR_TYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16",
+                8: "complex64", 9: "int8", 13: "resource"}
 INT4 = 17
 BUILTIN_CODE = 10  # offset of the field in the table's vtable
 MAXIMUM_RANK = 6
@@ -103,6 +103,10 @@ class _Importer:
             if resource:
                 raise self.fail(f"{which} '{tensors[resource[0]].name}' is a variable's handle",
                                 UnsupportedError)
+            of_two = [i for i in ids if tensors[i].dtype == "complex64"]
+            if of_two:
+                raise self.fail(f"{which} '{tensors[of_two[0]].name}' is complex64; cut the model "
+                                f"where numbers are real", UnsupportedError)
             _make_names_unique(tensors, ids)
         found = (self.op(i, subgraph.Operators(i), tensors) for i in range(operators))
         ops = tuple(op for op in found if op is not None)
@@ -289,7 +293,7 @@ class _Importer:
             custom = self.buffers.options(source, where)
             code = self.model.OperatorCodes(source.OpcodeIndex())
             op = replace(op, attributes=definition(op.kind, code, source, custom))
-            op = by_runtime(f"{self.name}: {where}", op, tensors)
+            op = by_runtime(f"{self.name}: {where}", op, tensors, resizes=bool(self.shapes))
         except OptionError as error:
             raise self.fail(f"{where}: {error}") from None
         except Refusal as reason:

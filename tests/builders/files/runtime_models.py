@@ -200,6 +200,21 @@ TFLITE_CASES = (
 )
 
 
+SPECTRA = ("COMPLEX_ABS", "IMAG", "REAL", "CAST")      # complex numbers to real ones
+
+
+def tflite_spectrum(behind: str, lengths: tuple[int, int] = (1, 16), bins: int = 9) -> bytes:
+    """RFFT2D of frames, SQUEEZE, and what makes its results real: complex ones are no outputs."""
+    b = ModelBuilder()
+    frames = b.tensor("frames", (1, 5, 1, 16), F)
+    spectrum = b.tensor("spectrum", (1, 5, 1, bins), "complex64")
+    flat, real = b.tensor("flat", (1, 5, bins), "complex64"), b.tensor("real", (1, 5, bins), F)
+    b.op("RFFT2D", [frames, b.tensor("lengths", (2,), N, data=_numbers(*lengths))], [spectrum])
+    b.op("SQUEEZE", [spectrum], [flat], "SqueezeOptions", SqueezeDims=[2])
+    b.op(behind, [flat], [real])
+    return b.build([frames], [real])
+
+
 def tflite_mixed() -> bytes:
     """Convolution, CUMSUM and FLOOR in float32, a convolution; the first is an output, too."""
     b, rng = ModelBuilder(), np.random.default_rng(3)

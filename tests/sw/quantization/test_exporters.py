@@ -167,6 +167,51 @@ def test_an_input_that_is_one_number(tmp_path):
     assert quantize(model, samples).samples == 2
 
 
+def spectrogram_tflite():
+    """A dense layer on the spectra of frames, as many as the input's shape says: the file was
+    written for any number of them, and what it calculates with has shapes of 1."""
+    b, rng = ModelBuilder(), np.random.default_rng(3)
+
+    def numbers(name, *values, shape=None):
+        data = np.array(values, np.int32).reshape((len(values),) if shape is None else shape)
+        return b.tensor(name, data.shape, "int32", data=data)
+
+    def made(name, kind, operands, shape, dtype="float32", options=None, **fields):
+        y = b.tensor(name, shape, dtype)
+        b.op(kind, operands, (y,), options, **fields)
+        return y
+
+    x = b.tensor("x", (1, 5, 16), "float32", signature=(1, -1, 16))
+    sizes = made("sizes", "SHAPE", (x,), (3,), "int32", "ShapeOptions", OutType=2)
+    count = made("count", "STRIDED_SLICE", (sizes, numbers("one", 1), numbers("two", 2),
+                 numbers("by", 1)), (1,), "int32", "StridedSliceOptions")
+    number = made("number", "RESHAPE", (count, b.tensor("no_axis", (0,), "int32",
+                  data=np.empty(0, np.int32))), (), "int32", "ReshapeOptions")
+    shape = made("new_shape", "PACK", (number, numbers("depth", 16, shape=())), (2,), "int32",
+                 "PackOptions", ValuesCount=2, Axis=0)
+    frames = made("frames", "RESHAPE", (x, shape), (1, 16), options="ReshapeOptions")
+    rows = made("rows", "EXPAND_DIMS", (frames, numbers("axis", 1, shape=())), (1, 1, 16),
+                options="ExpandDimsOptions")
+    bins = made("bins", "RFFT2D", (rows, numbers("lengths", 1, 16)), (1, 1, 9), "complex64")
+    flat = made("flat", "SQUEEZE", (bins,), (1, 9), "complex64", "SqueezeOptions", SqueezeDims=[1])
+    power = made("power", "COMPLEX_ABS", (flat,), (1, 9))
+    weights = b.tensor("w", (8, 9), "float32", data=rng.normal(size=(8, 9)).astype(np.float32))
+    y = made("y", "FULLY_CONNECTED", (power, weights), (1, 8), options="FullyConnectedOptions")
+    return b.build((x,), (y,))
+
+
+def test_shapes_that_operators_calculate_with_are_those_of_a_run(tmp_path):
+    model = tmp_path / "spectrogram.tflite"
+    model.write_bytes(spectrogram_tflite())
+    _, made = calibrated(tmp_path, model, 1, 5, 16)
+    graph = load_model(made)
+    assert graph.tensors[graph.outputs[0]].shape == (5, 8)
+    kinds = [op.kind for op in graph.ops]
+    assert {"SHAPE", "STRIDED_SLICE", "PACK"}.isdisjoint(kinds)
+    assert {"RFFT2D", "COMPLEX_ABS", "FULLY_CONNECTED"} <= {*kinds}
+    assert verify(made)["mismatches"] == 0
+
+
 def test_what_litert_cannot_run_is_one_line(tmp_path):
     b = ModelBuilder()
     x, y = (b.tensor(name, (1, 4), "float32") for name in "xy")

@@ -9,7 +9,14 @@ import numpy as np
 import onnxruntime
 import pytest
 from builders.files.onnx_models import OnnxBuilder
-from builders.files.runtime_models import ONNX_CASES, TFLITE_CASES, LiteCase, onnx_mixed
+from builders.files.runtime_models import (
+    ONNX_CASES,
+    SPECTRA,
+    TFLITE_CASES,
+    LiteCase,
+    onnx_mixed,
+    tflite_spectrum,
+)
 
 import kaniwa
 from kaniwa import golden
@@ -60,7 +67,44 @@ def test_tflite_operators_are_litert(case: LiteCase) -> None:
     data = case.model()
     graph = import_tflite(data, "m.tflite")
     assert [(op.kind, op.rule) for op in graph.ops] == [(case.kind, "litert")]
-    values = values_of(case)
+    is_litert(data, graph, values_of(case))
+
+
+@pytest.mark.parametrize("behind", SPECTRA)
+def test_spectra_are_litert(behind: str) -> None:
+    data = tflite_spectrum(behind)
+    graph = import_tflite(data, "m.tflite")
+    assert [op.kind for op in graph.ops] == ["RFFT2D", "SQUEEZE", behind]
+    why = {op.kind: op.why for op in kaniwa.compile(graph).host_ops}
+    assert why["SQUEEZE"] == "'spectrum' is complex64, which only the host computes"
+    is_litert(data, graph, [np.random.default_rng(2).normal(0, 1, (1, 5, 1, 16)).astype("<f4")])
+
+
+@pytest.mark.parametrize(("lengths", "bins"), [
+    ((1, 0), 1), ((1, -16), 9), ((1, 12), 7), ((2, 16), 9), ((1, 1 << 30), 9)])
+def test_lengths_that_are_no_spectrums(lengths: tuple[int, int], bins: int) -> None:
+    with pytest.raises(UnsupportedError, match="no spectrum of lengths of powers of two"):
+        import_tflite(tflite_spectrum("REAL", lengths, bins), "m.tflite")
+
+
+def test_complex_outputs_are_refused() -> None:
+    b = ModelBuilder()
+    x, y = b.tensor("x", (1, 5, 1, 16), "float32"), b.tensor("y", (1, 5, 1, 9), "complex64")
+    b.op("RFFT2D", [x, b.tensor("n", (2,), "int32", data=np.array([1, 16], np.int32))], [y])
+    with pytest.raises(UnsupportedError, match="output 'y' is complex64; cut the model where"):
+        import_tflite(b.build([x], [y]), "m.tflite")
+
+
+def test_results_follow_the_shapes_that_the_caller_gives() -> None:
+    b = ModelBuilder()
+    x, y = b.tensor("x", (1, 3), "float32", signature=(-1, 3)), b.tensor("y", (1, 3), "float32")
+    b.op("SIN", [x], [y])
+    graph = import_tflite(b.build([x], [y]), "m.tflite", {"x": (4, 3)})
+    assert [graph.tensors[i].shape for i in (x, y)] == [(4, 3), (4, 3)]
+
+
+def is_litert(data: bytes, graph: Graph, values: list[np.ndarray]) -> None:
+    """LiteRT on the whole model, golden and the emulator agree."""
     ours, theirs = golden.run(graph, values), LiteRT(data, graph).run(values)
     names = [graph.tensors[i].name for i in graph.inputs]
     emulated = on_emulator(graph, dict(zip(names, values, strict=True)))
@@ -70,7 +114,8 @@ def test_tflite_operators_are_litert(case: LiteCase) -> None:
 
 
 def test_every_operator_of_the_table_has_a_case() -> None:
-    assert {case.kind for case in TFLITE_CASES} == {*OPERATORS, *CUSTOM}
+    cases = {case.kind for case in TFLITE_CASES} | {"RFFT2D", *SPECTRA} - {"CAST"}
+    assert cases == {*OPERATORS, *CUSTOM}
 
 
 def test_the_document_lists_the_table(root: Path) -> None:
@@ -130,7 +175,6 @@ def test_float_models_are_still_refused() -> None:
 @pytest.mark.parametrize(("kind", "dtype", "reason"), [
     ("WHERE", "float32", "the shape of its result depends on values"),
     ("WHILE", "float32", "has subgraphs of its own"),
-    ("RFFT2D", "float32", "computes complex numbers"),
     ("RNN", "float32", "keeps values from one inference to the next"),
     ("MULTINOMIAL", "float32", "gives other values each time"),
     ("SPARSE_TO_DENSE", "float32", "LiteRT does not check where it reads and writes"),

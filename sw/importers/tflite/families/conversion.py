@@ -19,7 +19,7 @@ TARGETS = {
     "int16": ("int8", "int16", "int32"),
     "int32": ("int8", "int16"),
 }
-CASTS = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
+CASTS = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool", "complex64")
 
 
 def quantize_targets(op: Operands) -> str | None:
@@ -67,6 +67,11 @@ def float_output(op: Operands) -> str | None:
     return None
 
 
+def not_to_complex(op: Operands) -> str | None:
+    """The result is not complex64."""
+    return f"output is {op.output.dtype}" if op.output.dtype == "complex64" else None
+
+
 _SAME = (consistency.operand_count(1, 1), consistency.same_shape)
 
 OPERATORS = (
@@ -78,5 +83,6 @@ OPERATORS = (
     OperatorInfo(
         "DEQUANTIZE", dict.fromkeys(limits.QUANTIZED, "float32"),
         consistency=_SAME, limits=(float_output,)),
-    OperatorInfo("CAST", dict.fromkeys(CASTS, "exact"), consistency=_SAME),
+    OperatorInfo("CAST", dict.fromkeys(CASTS, "exact"), consistency=_SAME,
+                 limits=(not_to_complex,)),
 )

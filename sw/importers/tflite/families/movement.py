@@ -15,6 +15,7 @@ from kaniwa.importers.options import activation
 __all__ = ["OPERATORS", "ANY", "without"]
 
 ANY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), "exact")
+VIEWED = ANY | {"complex64": "exact"}      # what only gets another shape
 MAXIMUM_RANK = 6
 Shape = tuple[int, ...]
 
@@ -253,19 +254,19 @@ _ALL = (limits.every_dtype, limits.every_quantized)
 
 OPERATORS = (
     OperatorInfo(
-        "RESHAPE", ANY, "ReshapeOptions", False, _new_shape,
+        "RESHAPE", VIEWED, "ReshapeOptions", False, _new_shape,
         (consistency.operand_count(1, 2), _holds_all),
         (limits.one_dtype(0),),
         constants={1: "new shape"},
     ),
     OperatorInfo(
-        "SHAPE", ANY, consistency=(
+        "SHAPE", VIEWED, consistency=(
             consistency.operand_count(1, 1), output_is(lambda op: (len(op.x.shape),))),
         limits=(whole_number,),
     ),
     _row("EXPAND_DIMS", "", _expanded, _asked, options_required=False, constants={1: "axis"},
-         count=(2, 2, 1)),
-    _row("SQUEEZE", "SqueezeOptions", _squeezed, _asked, options_required=False),
+         count=(2, 2, 1), rules=VIEWED),
+    _row("SQUEEZE", "SqueezeOptions", _squeezed, _asked, options_required=False, rules=VIEWED),
     _row("TRANSPOSE", "", _permutation, lambda op: tuple(
         op.x.shape[i] for i in op.several("permutation")),
         options_required=False, constants={1: "permutation"}, count=(2, 2, 1)),
