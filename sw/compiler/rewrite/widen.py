@@ -40,12 +40,15 @@ def widened(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
 
 
 def _regroup(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
-    """Bytes that are treated alike are as many to a pixel as keep the most lanes busy."""
+    """Bytes that are treated alike are as many to a pixel as keep the most lanes busy, and as an
+    instruction has room for."""
     g = layer.geometry
     if not layer.identity or (layer.add is not None and layer.add.repeated):
         return layer
     total, lanes = g.batch * prod(g.ifm), config.depthwise_lanes
-    sizes = [g.ifm[2], *(d for d in range(1, min(total, 4 * lanes) + 1) if total % d == 0)]
+    sizes = [d for d in range(1, min(total, 4 * lanes) + 1) if total % d == 0]
+    if g.ifm[2] <= FIELDS["ofm_pixel_pitch"].high:
+        sizes.insert(0, g.ifm[2])
     channels = max(sizes, key=lambda size: size / (-(-size // lanes) * lanes))
     if channels == g.ifm[2]:
         return layer

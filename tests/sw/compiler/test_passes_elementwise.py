@@ -360,3 +360,12 @@ def test_scales_that_differ_by_operand_stay_apart() -> None:
         (layer,) = layers(b.graph((x,), (y,)))
         tables.append(np.asarray(layer.table))
     assert tables[0][128] == -20 and tables[1][128] == 20
+
+
+def test_a_row_longer_than_a_pixel_may_be_is_cut_into_pixels() -> None:
+    b = GraphBuilder()
+    x = b.tensor((1, 72_000), 0.1)
+    graph = b.graph((x,), (b.elementwise("MUL", x, b.constant(50, 0.01)),))
+    (layer,) = layers(graph)
+    assert layer.geometry.ifm == (1, 9_000, 8)
+    assert_exact(graph, require_accelerator=True)
