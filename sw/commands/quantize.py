@@ -41,6 +41,9 @@ __all__ = ["quantize_command"]
 @click.option("--symmetric", is_flag=True, help="Activations with a zero point of 0.")
 @click.option("--asymmetric-weights", is_flag=True,
               help="ONNX, --by tensor: weights with a zero point.")
+@click.option("--in-float", multiple=True, metavar="PATTERN",
+              help="Leave operators in float32 in whose name, or result's name, this regular "
+                   "expression is found; may be given several times.")
 @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N",
               help="Calibrate with the first N samples only.")
 @click.option("--compare", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
@@ -83,7 +86,8 @@ def quantize_command(model: Path, calibration: Path, output: Path | None, as_jso
 def _recipe(options: dict[str, Any]) -> Recipe:
     return Recipe(options["method"], options["percentile"], options["weights"],
                   options["activations"], options["by"] == "channel",
-                  not options["asymmetric_weights"], options["symmetric"])
+                  not options["asymmetric_weights"], options["symmetric"],
+                  tuple(options["in_float"]))
 
 
 def _show(outcome: Outcome) -> None:

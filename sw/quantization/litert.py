@@ -65,6 +65,7 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         found = {name: {which: np.full((1,) * len(exact.tensors[name].shape), value, np.float32)
                         for which, value in zip(("min", "max"), ends, strict=True)}
                  for name, ends in ranges.found().items()}
+        recipe.check_found(exact.results)
         progress("quantising")
         try:
             own = quantizer.Quantizer(plain, _own_recipe(recipe))
@@ -106,7 +107,8 @@ def _own_recipe(recipe: Recipe) -> Any:
         config["weight_tensor_config"]["granularity"] = (
             recipes.QuantGranularity.CHANNELWISE if recipe.by_channel
             else recipes.QuantGranularity.TENSORWISE)
-    return rules
+    return rules + [{**rules[0], "regex": pattern, "algorithm_key": "no_quantize"}
+                    for pattern in recipe.in_float]      # the last rule that fits counts
 
 
 def _read(path: Path) -> bytes:
@@ -192,6 +194,11 @@ class _Model:
             raise ModelError(f"{self._path}: LiteRT cannot run it: "
                              f"{str(error).strip().splitlines()[0]}") from None
         return {tensor.name: tensor.real(self.constant(tensor)) for tensor in self._activations}
+
+    @property
+    def results(self) -> list[str]:
+        """Names of what operators write."""
+        return [name for name, tensor in self.tensors.items() if tensor.index in self._written]
 
     def constants(self) -> Iterator[tuple[str, np.ndarray]]:
         """Names and values of what operators read, but none writes and nobody gives."""

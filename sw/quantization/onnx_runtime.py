@@ -83,13 +83,14 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         with _failing(path):
             prepare(path, prepared, recipe)
             of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-            kinds, order = _settled(prepared)
+            kinds, order, in_float = _settled(prepared, recipe)
         progress(f"calibrating with {len(samples)} samples")
         signs = of_runtime.QuantType
         with _failing(path):
             of_runtime.quantize_static(
                 prepared, quantised, _reader(samples), quant_format=of_runtime.QuantFormat.QDQ,
-                op_types_to_quantize=kinds, per_channel=recipe.by_channel,
+                op_types_to_quantize=kinds, nodes_to_exclude=in_float,
+                per_channel=recipe.by_channel,
                 activation_type=signs[SIGNS[recipe.activations]],
                 weight_type=signs[SIGNS[recipe.weights]],
                 calibrate_method=of_runtime.CalibrationMethod[METHODS[recipe.method]],
@@ -104,19 +105,24 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                        len(samples))
 
 
-def _settled(path: Path) -> tuple[list[str] | None, list[str]]:
+def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], list[str]]:
     """Settle the biases of a model, whose operators are fused by now: the kinds to quantise, None
-    for those that the quantiser takes by itself, and the names of values in the order in which they
-    are computed."""
+    for those that the quantiser takes by itself, the names of values in the order in which they
+    are computed, and those of operators that stay in float32."""
     import onnx
 
     model = onnx.load(path)
     settle_biases(model.graph)
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
     onnx.save(model, path)
+    names = {node.name: (node.name, *node.output) for node in model.graph.node}
+    recipe.check_found(name for each in names.values() for name in each)
     kinds = {node.op_type for node in model.graph.node}
     order = [value.name for value in model.graph.input] + [
         name for node in model.graph.node for name in node.output]
-    return sorted(kinds) if kinds & RECURRENT else None, order
+    return (sorted(kinds) if kinds & RECURRENT else None, order,
+            [name for name, each in names.items() if recipe.stays_in_float(each)])
 
 
 def _reader(samples: Inputs) -> Any:

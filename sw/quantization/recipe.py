@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,8 @@ class Recipe:
     (``minmax``), all but the outermost (``percentile``, which says how many per cent are kept), or
     those that lose the least information (``entropy``: Kullback and Leibler's divergence, after
     Migacz, "8-bit inference with TensorRT", GTC 2017). Symmetric means a zero point of 0.
+    ``in_float``: regular expressions; operators in whose names, or results' names, one of them is
+    found stay in float32.
     """
 
     method: Method = "minmax"
@@ -34,6 +37,7 @@ class Recipe:
     by_channel: bool = True
     symmetric_weights: bool = True
     symmetric_activations: bool = False
+    in_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for what, value, known in (("calibration method", self.method, METHODS),
@@ -43,3 +47,20 @@ class Recipe:
                 raise InputError(f"{what} are one of {', '.join(known)}, not {value!r}")
         if not isinstance(self.percentile, int | float) or not 50 < self.percentile <= 100:
             raise InputError(f"a percentile is above 50 and at most 100, not {self.percentile!r}")
+        for pattern in self.in_float:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InputError(f"{pattern!r} is no regular expression: {error}") from None
+
+    def stays_in_float(self, names: Iterable[str]) -> bool:
+        """True for an operator with these names."""
+        return any(re.search(pattern, name) for pattern in self.in_float for name in names)
+
+    def check_found(self, names: Iterable[str]) -> None:
+        """Raise InputError for a pattern of ``in_float`` that is in none of all the names."""
+        every = list(names)
+        for pattern in self.in_float:
+            if not any(re.search(pattern, name) for name in every):
+                raise InputError(f"{pattern!r} is found in no operator's name, or result's; the "
+                                 "table behind quantising names the results")

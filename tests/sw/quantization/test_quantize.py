@@ -138,6 +138,32 @@ def test_recipes_that_a_framework_has_no_form_of(models, samples):
         Recipe(percentile="99")
 
 
+@pytest.mark.parametrize("suffix", FRAMEWORK)
+def test_what_stays_in_float_is_the_hosts(models, samples, tmp_path, suffix):
+    """The last layer, by its result's name: its weights stay as they are."""
+    path = tmp_path / f"partly{suffix}"
+    result = command(["quantize", str(models[suffix]), "--calibration", str(samples[suffix]),
+                      "-o", str(path), "--in-float", "^scor", "--json"])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["weights"]
+    assert row["name"].endswith("kernel")
+    program = kaniwa.compile(path)
+    assert "FULLY_CONNECTED" in {op.kind for op in program.host_ops}
+    assert [layer.op.split("+")[0] for layer in program.layers] == ["CONV_2D"]
+
+
+@pytest.mark.parametrize("suffix", FRAMEWORK)
+@pytest.mark.parametrize("pattern, says", [
+    ("scoers", "'scoers' is found in no operator's name, or result's"),
+    ("(", "'(' is no regular expression: missing ), unterminated subpattern")])
+def test_patterns_that_find_nothing_are_named(models, samples, tmp_path, suffix, pattern, says):
+    path = tmp_path / f"none{suffix}"
+    result = command(["quantize", str(models[suffix]), "--calibration", str(samples[suffix]),
+                      "-o", str(path), "--in-float", pattern])
+    assert isinstance(result.exception, InputError) and says in str(result.exception)
+    assert not path.exists()
+
+
 def test_files_that_are_no_float_models(models, samples, tmp_path):
     quantised = tmp_path / "quantised.onnx"
     quantised.write_bytes(quantize(models[".onnx"], samples[".onnx"]).data)
