@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         recipe.check_found(exact.results)
         progress("quantising")
         try:
-            own = quantizer.Quantizer(plain, _own_recipe(recipe))
+            own = quantizer.Quantizer(plain, _own_recipe(recipe, exact))
             # One of its bars minds no argument.
             with contextlib.redirect_stderr(io.StringIO()):
                 done = own.quantize(found, enable_progress_bar=False, enable_progress_report=False)
@@ -94,8 +95,9 @@ def _check(recipe: Recipe) -> None:
         raise InputError("TFLite's int16 activations are symmetric: give --symmetric")
 
 
-def _own_recipe(recipe: Recipe) -> Any:
-    """The quantiser's form of it: static ranges for every operator that it knows."""
+def _own_recipe(recipe: Recipe, model: _Model) -> Any:
+    """The quantiser's form of it: static ranges for every operator that it knows, but for those
+    that stay in float32, and for inputs that only these read."""
     from ai_edge_quantizer import recipe as recipes
 
     rules = (recipes.static_wi8_ai16 if recipe.activations == "int16"
@@ -107,8 +109,14 @@ def _own_recipe(recipe: Recipe) -> Any:
         config["weight_tensor_config"]["granularity"] = (
             recipes.QuantGranularity.CHANNELWISE if recipe.by_channel
             else recipes.QuantGranularity.TENSORWISE)
-    return rules + [{**rules[0], "regex": pattern, "algorithm_key": "no_quantize"}
-                    for pattern in recipe.in_float]      # the last rule that fits counts
+    kept = [results for _, results in model.operators if recipe.stays_in_float(results)]
+    for tensor in model.inputs:
+        readers = [results for read, results in model.operators if tensor.name in read]
+        if readers and all(results in kept for results in readers):
+            kept.append([tensor.name])
+    # The last rule that fits counts. The quantiser's name of an operator is its results' names.
+    return [*rules, *({**rules[0], "regex": f"^{re.escape(''.join(f'{name};' for name in names))}$",
+                       "algorithm_key": "no_quantize"} for names in kept)]
 
 
 def _read(path: Path) -> bytes:
@@ -168,7 +176,7 @@ class _Model:
             if detail["name"]:
                 self.tensors.setdefault(detail["name"], _Tensor(detail))
         self.inputs = [_Tensor(detail) for detail in self._interpreter.get_input_details()]
-        operators = self._interpreter._get_ops_details()
+        self._operators = operators = self._interpreter._get_ops_details()
         self._read = {int(index) for op in operators for index in op["inputs"]}
         self._written = {int(index) for op in operators
                          for index in op["outputs"]} | {tensor.index for tensor in self.inputs}
@@ -194,6 +202,14 @@ class _Model:
             raise ModelError(f"{self._path}: LiteRT cannot run it: "
                              f"{str(error).strip().splitlines()[0]}") from None
         return {tensor.name: tensor.real(self.constant(tensor)) for tensor in self._activations}
+
+    @property
+    def operators(self) -> list[tuple[list[str], list[str]]]:
+        """The names of what each operator reads, and of its results."""
+        names = {tensor.index: name for name, tensor in self.tensors.items()}
+        return [([names[i] for i in map(int, operator["inputs"]) if i in names],
+                 [names[i] for i in map(int, operator["outputs"]) if i in names])
+                for operator in self._operators]
 
     @property
     def results(self) -> list[str]:

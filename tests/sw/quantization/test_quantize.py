@@ -143,13 +143,25 @@ def test_what_stays_in_float_is_the_hosts(models, samples, tmp_path, suffix):
     """The last layer, by its result's name: its weights stay as they are."""
     path = tmp_path / f"partly{suffix}"
     result = command(["quantize", str(models[suffix]), "--calibration", str(samples[suffix]),
-                      "-o", str(path), "--in-float", "^scor", "--json"])
+                      "-o", str(path), "--in-float", "^scores$", "--json"])
     assert result.exit_code == 0, result.output
     (row,) = json.loads(result.stdout)["weights"]
     assert row["name"].endswith("kernel")
     program = kaniwa.compile(path)
     assert "FULLY_CONNECTED" in {op.kind for op in program.host_ops}
     assert [layer.op.split("+")[0] for layer in program.layers] == ["CONV_2D"]
+
+
+@pytest.mark.parametrize("suffix, first", [(".onnx", "normal|mixed"), (".tflite", "positive")])
+@pytest.mark.parametrize("stays", [False, True])
+def test_an_input_of_float_operators_alone_is_not_quantised(models, samples, tmp_path, suffix,
+                                                            first, stays):
+    path = tmp_path / f"partly{suffix}"
+    recipe = Recipe(in_float=(first,) if stays else ())
+    path.write_bytes(quantize(models[suffix], samples[suffix], recipe).data)
+    graph = load_model(path)
+    (convolution,) = (op for op in graph.ops if op.kind == "CONV_2D")
+    assert graph.tensors[convolution.inputs[0]].dtype == ("float32" if stays else "int8")
 
 
 @pytest.mark.parametrize("suffix", FRAMEWORK)
