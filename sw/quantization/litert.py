@@ -214,7 +214,7 @@ class _Model:
     @property
     def results(self) -> list[str]:
         """Names of what operators write."""
-        return [name for name, tensor in self.tensors.items() if tensor.index in self._written]
+        return [name for _, results in self.operators for name in results]
 
     def constants(self) -> Iterator[tuple[str, np.ndarray]]:
         """Names and values of what operators read, but none writes and nobody gives."""

@@ -167,6 +167,7 @@ def test_an_input_of_float_operators_alone_is_not_quantised(models, samples, tmp
 @pytest.mark.parametrize("suffix", FRAMEWORK)
 @pytest.mark.parametrize("pattern, says", [
     ("scoers", "'scoers' is found in no operator's name, or result's"),
+    ("^image$", "'^image$' is found in no operator's name, or result's"),
     ("(", "'(' is no regular expression: missing ), unterminated subpattern")])
 def test_patterns_that_find_nothing_are_named(models, samples, tmp_path, suffix, pattern, says):
     path = tmp_path / f"none{suffix}"
