@@ -18,7 +18,7 @@ from kaniwa.isa.step_lists import (
 __all__ = ["StepList", "listed_port", "listed_step_layout"]
 
 WORD_BITS = 8 * LIST_WORD_BYTES
-KEPT_BITS = CHUNK_BITS + 1     # of a step; those above are 0
+KEPT_BITS = WORD_BITS - 1     # all but the top one of a second step, which is 0
 
 
 def listed_step_layout() -> data.StructLayout:
@@ -53,13 +53,12 @@ class StepList(Component):
 
     def elaborate(self, platform):
         m = Module()
-        kept = unsigned(2 * KEPT_BITS)
+        kept = unsigned(KEPT_BITS)
         m.submodules.words = words = RingMemory(kept, 1, self._words, kept)
         reader = words.reader
         m.d.comb += [
             words.i.valid.eq(self.i.valid),
-            words.i.payload.eq(Cat(self.i.payload[:KEPT_BITS],
-                                   self.i.payload[STEP_BITS:][:KEPT_BITS])),
+            words.i.payload.eq(self.i.payload),
             self.i.ready.eq(words.i.ready),
         ]
         place = Signal(range(2 * self._words))       # of the next word to read, since reset
@@ -70,7 +69,7 @@ class StepList(Component):
         is_there = Signal()
         read, read_high = Signal(), Signal(reset_less=True)   # a step is at the memory's output
         here = data.View(listed_step_layout(), Mux(
-            read_high, words.read_data[KEPT_BITS:], words.read_data[:KEPT_BITS]))
+            read_high, words.read_data[STEP_BITS:], words.read_data[:STEP_BITS])[:CHUNK_BITS + 1])
         takes, reads = Signal(), Signal()            # by the output's register; from the memory
         m.d.comb += [
             is_there.eq(reader.written != place),
@@ -85,7 +84,7 @@ class StepList(Component):
                     m.next = "COUNTED"
             with m.State("COUNTED"):
                 m.d.sync += [count.eq(words.read_data), left.eq(words.read_data), high.eq(0)]
-                with m.If(~words.read_data[len(count):KEPT_BITS].any()):
+                with m.If(~words.read_data[len(count):STEP_BITS].any()):
                     m.next = "STEPS"
             with m.State("STEPS"):
                 m.d.comb += reads.eq(~read | takes)

@@ -157,6 +157,8 @@ def _tensors(program: Program) -> str | None:
         where = f"tensor '{tensor.name}'"
         if tensor.dtype not in DTYPE_BYTES or tensor.kind not in TENSOR_KINDS:
             return f"{where}: unknown dtype '{tensor.dtype}' or kind '{tensor.kind}'"
+        if tensor.dtype == "complex64" and tensor.kind != "host":
+            return f"{where}: complex numbers are only between operators of the host"
         if (len(tensor.shape) > MAX_RANK
                 or min(tensor.shape, default=1) < (tensor.address is not None)):
             return f"{where}: no legal shape"

@@ -58,6 +58,7 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         given.run(next(iter(samples)))
         plain = tidied(content, given.value, given.real)
         exact = given if plain is content else _Model(path, plain)
+        recipe.check_found(name for _, results in exact.operators for name in results)
         for name, values in exact.constants():
             check_finite(path, name, values)
         ranges = Ranges(recipe)
@@ -66,7 +67,6 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         found = {name: {which: np.full((1,) * len(exact.tensors[name].shape), value, np.float32)
                         for which, value in zip(("min", "max"), ends, strict=True)}
                  for name, ends in ranges.found().items()}
-        recipe.check_found(exact.results)
         progress("quantising")
         try:
             own = quantizer.Quantizer(plain, _own_recipe(recipe, exact))
@@ -210,11 +210,6 @@ class _Model:
         return [([names[i] for i in map(int, operator["inputs"]) if i in names],
                  [names[i] for i in map(int, operator["outputs"]) if i in names])
                 for operator in self._operators]
-
-    @property
-    def results(self) -> list[str]:
-        """Names of what operators write."""
-        return [name for _, results in self.operators for name in results]
 
     def constants(self) -> Iterator[tuple[str, np.ndarray]]:
         """Names and values of what operators read, but none writes and nobody gives."""

@@ -37,9 +37,8 @@ def tidied(content: bytes, value: Values, real: Values) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     model = unpacked(content)
-    fixed = _fix_shapes(model, value, schema)
-    changed = [fixed, _say_codes(model), _fold_constants(model, value, schema),
-               _real_weights(model, real, schema)]
+    changed = [_say_codes(model), _fix_shapes(model, value, schema),
+               _fold_constants(model, value, schema), _real_weights(model, real, schema)]
     if not any(changed):
         return content
     _drop_unread(model)
@@ -72,8 +71,7 @@ def _kinds(model: Any, schema: Any) -> list[str | None]:
     """The name of each operator's code."""
     names = {number: name for name, number in vars(schema.BuiltinOperator).items()
              if isinstance(number, int)}
-    return [names.get(max(code.builtinCode, code.deprecatedBuiltinCode))
-            for code in model.operatorCodes]
+    return [names.get(code.builtinCode) for code in model.operatorCodes]
 
 
 def _fix_shapes(model: Any, value: Values, schema: Any) -> bool:

@@ -9,7 +9,14 @@ import cocotb
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa.step_lists import CHUNK_BITS, list_words, most_steps, pack_steps, ring_words
+from kaniwa.isa.step_lists import (
+    CHUNK_BITS,
+    STEP_BITS,
+    list_words,
+    most_steps,
+    pack_steps,
+    ring_words,
+)
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
 from kaniwa.sim.worlds.array_configs import CONFIGS
@@ -21,7 +28,6 @@ FIRST = 4          # cycles from a list's first word, counted as written, to its
 NEXT = 5           # cycles from ``leave`` to the first step of a list that is there
 WRITTEN = 2        # cycles from a word's acceptance to its count
 TIMEOUT = 20000
-COUNT_BITS = 15    # that the device keeps of a list's number of steps
 
 
 def _duts() -> list[Dut]:
@@ -137,7 +143,7 @@ async def gives_each_list_until_it_is_left(dut: Any, stall: float, slow: float) 
 
 
 @cocotb.test()
-@cocotb.parametrize(bit=range(3, COUNT_BITS))
+@cocotb.parametrize(bit=range(3, STEP_BITS))
 async def a_list_that_is_too_long_gives_no_step(dut: Any, bit: int) -> None:
     """The ring fills, and the run waits for its watchdog."""
     env = await start(dut, BENCH)

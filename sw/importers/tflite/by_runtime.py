@@ -65,8 +65,8 @@ def by_runtime(where: str, op: Op, tensors: list[Tensor], resizes: bool = False)
     """``op``, whose attributes are a definition, as LiteRT takes it.
 
     Its results get the shapes that LiteRT infers, of as many elements as those of the file unless
-    it ``resizes`` what the caller has given other inputs. Raises Refusal where it does not take it,
-    UnsupportedError where LiteRT is not installed.
+    it ``resizes``: the caller has given inputs other shapes. Raises Refusal where LiteRT does not
+    take it, UnsupportedError where LiteRT is not installed.
     """
     operands: Sequence[Tensor | None] = [None if i == -1 else tensors[i] for i in op.inputs]
     prepared = prepare(where, RULE, op.kind, op.attributes, operands,

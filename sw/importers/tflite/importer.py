@@ -30,10 +30,13 @@ from kaniwa.importers.tflite.verifier import verify
 from kaniwa.runtimes.litert_table import CUSTOM
 from kaniwa.runtimes.prepared import Refusal
 
-__all__ = ["import_tflite"]
+__all__ = ["NO_ENDS", "import_tflite"]
 
 TENSOR_TYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16",
                 8: "complex64", 9: "int8", 13: "resource"}
+# What is no input or output of a model.
+NO_ENDS = {"resource": "a variable's handle",
+           "complex64": "complex64; cut the model where numbers are real"}
 INT4 = 17
 BUILTIN_CODE = 10  # offset of the field in the table's vtable
 MAXIMUM_RANK = 6
@@ -99,14 +102,11 @@ class _Importer:
             constant = [i for i in ids if tensors[i].data is not None]
             if constant:
                 raise self.fail(f"{which} '{tensors[constant[0]].name}' is a constant")
-            resource = [i for i in ids if tensors[i].dtype == "resource"]
-            if resource:
-                raise self.fail(f"{which} '{tensors[resource[0]].name}' is a variable's handle",
-                                UnsupportedError)
-            of_two = [i for i in ids if tensors[i].dtype == "complex64"]
-            if of_two:
-                raise self.fail(f"{which} '{tensors[of_two[0]].name}' is complex64; cut the model "
-                                f"where numbers are real", UnsupportedError)
+            for dtype, says in NO_ENDS.items():
+                refused = [i for i in ids if tensors[i].dtype == dtype]
+                if refused:
+                    raise self.fail(f"{which} '{tensors[refused[0]].name}' is {says}",
+                                    UnsupportedError)
             _make_names_unique(tensors, ids)
         found = (self.op(i, subgraph.Operators(i), tensors) for i in range(operators))
         ops = tuple(op for op in found if op is not None)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from builders.operator_cases.cases import FUSED, Cases, Rng, draws, scale, values, zero_point
+from builders.operator_cases.cases import (
+    FUSED,
+    Cases,
+    Rng,
+    draws,
+    input_dtypes,
+    scale,
+    values,
+    zero_point,
+)
 from builders.operator_cases.movement import shape_of_rank
 from kaniwa.benchmark.networks.tflite_file import ACTIVATION
 
@@ -31,9 +40,7 @@ def shapes(rng: Rng, most: int = 4) -> tuple[list[tuple[int, ...]], tuple[int, .
 
 def dtype_of(rng: Rng, kind: str) -> str:
     """A dtype that the operator has; every second case is quantised."""
-    from kaniwa.importers import OPERATORS
-
-    dtypes = [dtype for dtype in OPERATORS[kind].rules if dtype != "complex64"]   # of no input
+    dtypes = input_dtypes(kind)
     return dtypes[0] if rng.random() < 0.3 else str(rng.choice(dtypes))
 
 

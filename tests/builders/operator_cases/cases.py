@@ -11,10 +11,11 @@ import numpy as np
 from kaniwa import golden
 from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.errors import Error
-from kaniwa.importers.tflite.importer import import_tflite
+from kaniwa.importers import OPERATORS
+from kaniwa.importers.tflite.importer import NO_ENDS, import_tflite
 
 __all__ = ["Cases", "Draw", "DRAWS", "draws", "both", "differences", "values", "scale",
-           "zero_point", "FUSED", "Rng"]
+           "zero_point", "input_dtypes", "FUSED", "Rng"]
 
 Rng = np.random.Generator
 RUNS = 4  # of a model with state
@@ -139,6 +140,11 @@ def values(rng: Rng, shape: Sequence[int], dtype: str = "int8") -> np.ndarray:
     drawn = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
     extremes = rng.choice(np.array([limits.min, limits.max], dtype), shape)
     return np.asarray(np.where(rng.random(shape) < 0.25, extremes, drawn), dtype)
+
+
+def input_dtypes(kind: str) -> list[str]:
+    """The dtypes that the operator has: those that a model's input may be of."""
+    return [dtype for dtype in OPERATORS[kind].rules if dtype not in NO_ENDS]
 
 
 def zero_point(rng: Rng, dtype: str = "int8") -> int:

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from builders.operator_cases.cases import Cases, Rng, draws, scale, values, zero_point
+from builders.operator_cases.cases import (
+    Cases,
+    Rng,
+    draws,
+    input_dtypes,
+    scale,
+    values,
+    zero_point,
+)
 
 __all__ = ["ANY", "quantized", "shape_of_rank"]
 
@@ -27,10 +35,7 @@ def shape_of_rank(rng: Rng, low: int, high: int) -> list[int]:
 
 def drawn(cases: Cases, rng: Rng, kind: str, shape: list[int]) -> tuple[int, str, dict[str, Any]]:
     """An input of this shape, of a dtype that the operator has; also dtype and quantisation."""
-    from kaniwa.importers import OPERATORS
-
-    dtypes = [dtype for dtype in OPERATORS[kind].rules if dtype != "complex64"]      # of no input
-    dtype = str(rng.choice(dtypes))
+    dtype = str(rng.choice(input_dtypes(kind)))
     q = quantized(rng, dtype)
     return cases.given(values(rng, shape, dtype), **q), dtype, q
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders.files.runtime_models import onnx_mixed, tflite_mixed
+from builders.files.runtime_models import onnx_mixed, tflite_mixed, tflite_spectrum
 
 import kaniwa
 from kaniwa import cli, golden
 from kaniwa.errors import Error, ProgramError, UnsupportedError
 from kaniwa.importers import load_model
+from kaniwa.importers.tflite.importer import import_tflite
+from kaniwa.program.check import check
 from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.host_part import HostOp
 from kaniwa.program.program import Program
@@ -243,3 +245,12 @@ def test_without_the_extra_one_line_names_operator_and_extra(
         session = kaniwa.Session(from_bytes(data), device)
         with pytest.raises(UnsupportedError, match=line):
             session.run(inputs)
+
+
+@pytest.mark.parametrize("kind", ["input", "output", "intermediate"])
+def test_complex_numbers_are_only_between_operators_of_the_host(kind: str) -> None:
+    program = kaniwa.compile(import_tflite(tflite_spectrum("REAL"), "m.tflite"))
+    first, *others = program.tensors
+    tensors = (replace(first, dtype="complex64", kind=kind), *others)
+    with pytest.raises(ProgramError, match="complex numbers are only between operators of the"):
+        check(replace(program, tensors=tensors), "m.kaniwa")
