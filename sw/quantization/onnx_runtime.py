@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ DTYPES = {1: "float32", 10: "float32", 6: "int32", 7: "int64", 9: "bool"}
 RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are named
 SIGNS = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16",
          "int4": "QInt4"}
+WARNINGS, ERRORS = 2, 3     # severities of what ONNX Runtime prints; WARNINGS is its default
 METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
 
 
@@ -77,7 +79,8 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                          "asymmetric ones")
     with needed("ONNX quantisation", "quantize"):
         import onnxruntime.quantization as of_runtime
-    with tempfile.TemporaryDirectory(prefix="kaniwa-quantize-") as made, quiet():
+    with (tempfile.TemporaryDirectory(prefix="kaniwa-quantize-") as made, quiet(),
+          _quiet_sessions()):
         prepared, quantised = Path(made) / "prepared.onnx", Path(made) / "quantised.onnx"
         progress("folding constants and batch normalisation")
         with _failing(path):
@@ -103,6 +106,18 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         return Outcome(quantised.read_bytes(), _weights(prepared, quantised, recipe),
                        _activations(prepared, quantised, samples[:compared], order),
                        len(samples))
+
+
+@contextmanager
+def _quiet_sessions() -> Iterator[None]:
+    """Within it ONNX Runtime's sessions print errors alone, not what they leave out of a model."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(ERRORS)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(WARNINGS)
 
 
 def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], list[str]]:
@@ -148,7 +163,9 @@ def _weights(prepared: Path, quantised: Path, recipe: Recipe) -> list[WeightErro
     stored = {tensor.name: tensor for tensor in onnx.load(quantised).graph.initializer}
     bits = int(recipe.weights.removeprefix("int"))
     rows = []
-    for name, pair in create_weight_matching(str(prepared), str(quantised)).items():
+    with quiet(logging.CRITICAL):       # what it does not find, biases among it, is no error here
+        matching = create_weight_matching(str(prepared), str(quantised))
+    for name, pair in matching.items():
         integers = onnx.numpy_helper.to_array(stored[f"{name}_quantized"])
         if integers.dtype == np.int32:      # a bias
             continue

@@ -12,10 +12,10 @@ __all__ = ["quiet"]
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Within it only errors are logged; what is raised goes on."""
+def quiet(level: int = logging.ERROR) -> Iterator[None]:
+    """Within it only what is of ``level`` or above is logged; what is raised goes on."""
     logger, before = logging.getLogger(), logging.getLogger().level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(level)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

@@ -260,3 +260,14 @@ def test_weights_that_are_quantised_alone_become_real_again(tmp_path, float_tfli
     made.write_bytes(outcome.data)
     assert "CONV_2D" in {op.kind for op in load_model(made).ops}
     assert verify(made, against="litert", inputs=2, layers=True)["mismatches"] == 0
+
+
+def test_nothing_is_printed_that_the_runtime_says_to_itself(tmp_path, capfd, caplog):
+    nodes = [helper.make_node("Relu", ["x"], ["h"])] + [
+        helper.make_node("BatchNormalization", [of, "scale", "bias", "mean", "variance"], [to])
+        for of, to in (("h", "a"), ("x", "b"))] + [helper.make_node("Add", ["a", "b"], ["y"])]
+    model = onnx_file(tmp_path / "two.onnx", nodes, {
+        name: np.ones(CHANNELS) for name in ("scale", "bias", "mean", "variance", "unused")},
+        inputs=(1, CHANNELS, SIDE, SIDE))
+    calibrated(tmp_path, model, 1, CHANNELS, SIDE, SIDE)
+    assert caplog.text == "" and "onnxruntime" not in capfd.readouterr().err
