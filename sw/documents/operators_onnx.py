@@ -18,7 +18,7 @@ LIMITS = {
     "FULLY_CONNECTED": "on the accelerator weights are constant",
     "DIV": "on the accelerator a divisor is one constant number",
     "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 480",
-    "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
+    "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",
     "LSTM": _CELL,
     "GRU": f"{_CELL}, with linear_before_reset",
 }

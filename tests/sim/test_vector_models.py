@@ -162,10 +162,14 @@ def test_random_onnx_networks() -> None:
 
 @pytest.mark.parametrize("kind", ["SOFTMAX", "LAYER_NORM"])
 def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
-    """Rows of one register and of several, some groups at once or one by one, a single row."""
+    """Rows of one register, of several and of several blocks, some groups at once or one by one, a
+    single row."""
     rng = np.random.default_rng(1)
     with devices.open("sim", "base_vector") as device:
-        for shape in ((4, 24, 24), (1, 40), (300, 8), (9, 100), (3, 255)):
+        shapes = [(4, 24, 24), (1, 40), (300, 8), (9, 100), (3, 255)]
+        if kind == "LAYER_NORM":
+            shapes += [(11, 372), (8, 768)]
+        for shape in shapes:
             graph = random_case(kind, shape, rng)
             program = compile(graph, "base_vector", require_accelerator=True)
             session, constants = Session(program, device), graph.ops[0].inputs[1:]

@@ -12,9 +12,9 @@ __all__ = ["OPERATORS"]
 
 
 def normal_rows(graph: Graph, op: Op) -> str | None:
-    """Rows have at most 256 values, epsilon is above 0, Scale below 2^12 steps of the output."""
+    """Rows have at most 4,096 values, epsilon is above 0, Scale below 2^12 steps of the output."""
     return None if layer_norm_of(graph, op) is not None else (
-        "rows of more than 256 values, an epsilon of 0, or one or a Scale far too large for the "
+        "rows of more than 4096 values, an epsilon of 0, or one or a Scale far too large for the "
         "quantization; change these")
 
 

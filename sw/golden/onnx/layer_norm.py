@@ -8,7 +8,13 @@ with scale sx, result's scale sy:
     u = (v + c)·2^z in 29 bits,    r = 1 / √u by LiteRT's inverse root of 31 bits
     y = clamp(d·r·2^(z/2)·(Scale / sy) + B / sy, rounded half up + zero point)
 
-Products have 31 bits, the sum as many behind the point as its largest value leaves room for.
+Products have 31 bits, the sum as many behind the point as its largest value leaves room for. In
+rows of more than SHORT_ROW values v would have more than 30 bits. There
+
+    m = Σ q / n, an integer next to it,    e = Σ q - n·m,    a = Σ (q - m)²    (e and a are exact)
+    u = (a - e² / n + c)·2^z in 29 bits,    c = n·epsilon / sx²
+
+and Scale / (sy·√n) is in place of Scale / sy.
 """
 
 from __future__ import annotations
@@ -26,9 +32,9 @@ from kaniwa.golden.registry import Call, kernel, quantization
 
 __all__ = ["RULE", "LayerNormNumbers", "LONGEST_ROW", "layer_norm", "layer_norm_numbers"]
 
-LONGEST_ROW = 256           # v is below 2^30 then, and no value more than 16 deviations away
+SHORT_ROW = 256             # v is below 2^30 then, and no value more than 16 deviations away
+LONGEST_ROW = 4096
 MOST_SHIFT = 28             # of v and c, an even number
-DEVIATION_BITS = 25         # behind the point, of d / √(v + c)
 LEAST_RESULT_BITS = 12
 
 
@@ -37,7 +43,8 @@ class LayerNormNumbers:
     """Constants of an operator as the rule's integers.
 
     ``epsilon``: c·2^``shift``, below 2^30. ``gains`` and ``biases`` int64 [n]: Scale / sy with
-    ``result_bits`` + 6 bits behind the point, B / sy with ``result_bits``.
+    ``result_bits`` + 6 bits behind the point (of long rows Scale / (sy·√n), with ``result_bits`` +
+    31 - ``deviation_bits``), B / sy with ``result_bits``.
     """
 
     epsilon: int
@@ -52,22 +59,32 @@ def layer_norm_numbers(gain: np.ndarray, bias: np.ndarray | None, epsilon: float
     """The numbers for Scale and B, float32 [n]; None where the rule has none: of rows longer than
     LONGEST_ROW, without epsilon or with one too large, or with too large a gain."""
     count = gain.size
-    wanted = count**2 * epsilon / scale**2
+    is_long = count > SHORT_ROW
+    wanted = count * (1 if is_long else count) * epsilon / scale**2
     gains = gain.astype(np.float64).reshape(-1) / output_scale
     largest = float(np.abs(gains).max())
     if not (count <= LONGEST_ROW and 0 < wanted < 2.0**30 and 0 < largest < 2.0**20):
         return None
     shift = min((30 - math.frexp(wanted)[1]) // 2 * 2, MOST_SHIFT)
-    bits = min(28 - math.frexp(16 * largest)[1], 20)
-    if bits < LEAST_RESULT_BITS:
+    # No value is more than √n deviations away.
+    bits = min(27 - math.frexp(math.sqrt(count) * largest)[1] if is_long
+               else 28 - math.frexp(16 * largest)[1], 20)
+    if bits < LEAST_RESULT_BITS + is_long:       # and so one bit less is left, of 31
         return None
     biases = np.zeros(count) if bias is None else (
         bias.astype(np.float64).reshape(-1) / output_scale)
     # What is beyond 2^30 is beyond every result's clamp, whatever is added.
     limited = np.clip(np.rint(np.ldexp(biases, bits)), -(2.0**30), 2.0**30)
+    scaled = np.ldexp(gains / (math.sqrt(count) if is_long else 1),
+                      bits + 31 - deviation_bits(count))
     return LayerNormNumbers(int(math.ldexp(wanted, shift)), shift,
-                            np.rint(np.ldexp(gains, bits + 6)).astype(np.int64),
-                            limited.astype(np.int64), bits)
+                            np.rint(scaled).astype(np.int64), limited.astype(np.int64), bits)
+
+
+def deviation_bits(count: int) -> int:
+    """Bits behind the point of a deviation in rows of ``count`` values: of d / √(v + c), or in long
+    rows of n times that, which is at most n."""
+    return 25 if count <= SHORT_ROW else 29 - (count - 1).bit_length()
 
 
 def layer_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
@@ -75,16 +92,39 @@ def layer_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
     clamp."""
     wide, count = x.astype(np.int64), x.shape[-1]
     total = wide.sum(axis=-1, keepdims=True)
-    spread = count * np.square(wide).sum(axis=-1, keepdims=True) - total**2
+    squares = np.square(wide).sum(axis=-1, keepdims=True)
+    if count > SHORT_ROW:
+        spread, rest = _around_mean(count, total, squares)
+    else:
+        spread, rest = count * squares - total**2, None
     length = np.frexp(spread.astype(np.float64))[1].astype(np.int64)
     shift = np.minimum(30 - length, numbers.shift) // 2 * 2
-    under_root = ((spread << shift) + (numbers.epsilon >> (numbers.shift - shift))) >> 2
+    shifted = (spread << shift) + (numbers.epsilon >> (numbers.shift - shift))
+    if rest is not None:
+        shifted -= _square_by_count(count, rest, shift // 2)
+    under_root = shifted >> 2
     root, left = inverse_square_root(under_root)
     # The root's two highest bits are 0; 2^z is 4 times what is under it.
-    places = np.maximum(DEVIATION_BITS - 2 - 1 + left + shift // 2, 0)
+    places = np.maximum(deviation_bits(count) - 2 - 1 + left + shift // 2, 0)
     deviation = multiply((count * wide - total) << places, root << 2)
     result = multiply(deviation, numbers.gains) + numbers.biases
     return (result + (1 << (numbers.result_bits - 1))) >> numbers.result_bits
+
+
+def _around_mean(count: int, total: np.ndarray, squares: np.ndarray,
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """a and -e of rows with these sums of values and of squares."""
+    less_mean = multiply(-total, round(2**31 / count))
+    rest = -total - count * less_mean
+    return squares - less_mean * (rest - total), rest
+
+
+def _square_by_count(count: int, rest: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """(``rest``·2^``shift``)² / n: the square is below 2^29·n, so that both factors below have 31
+    bits."""
+    more = int(16.5 - math.log2(count) / 2)
+    factor = rest << (shift + more)
+    return multiply(factor, multiply(factor, round(2**(62 - 2 * more) / count)))
 
 
 @kernel("LAYER_NORM", rule=RULE)

@@ -12,8 +12,8 @@ from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["LayerNormPlaces", "LayerNormResult", "layer_norm_rows"]
 
-DEVIATION_BITS = 25
-COLUMNS = 256
+SHORT_ROW = 256      # columns that registers hold at once
+PARTS = SHORT_ROW // BLOCK_WORDS
 WRITTEN_OUT = 20     # parts of rows that a program has instructions of their own for
 
 
@@ -45,13 +45,14 @@ class LayerNormResult:
 
 def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPlaces,
                     result: LayerNormResult) -> bytes:
-    """LAYER_NORM of int8 along rows of at most 256 columns.
+    """LAYER_NORM of int8 along rows of at most 4,096 columns.
 
-    The sums of all rows come first, then the roots, for 32 tiles at a time, then all results.
+    The sums of all rows come first, then the roots, for 32 tiles at a time, then all results. Rows
+    of more than SHORT_ROW columns come in blocks of so many.
     """
     k = Builder(config)
     rows = _Rows(k, tiles)
-    rows.sums(places)
+    (rows.sums if rows.sizes else rows.long_sums)(places)
     rows.roots(places, result)
     rows.results(places, result)
     return k.finish()
@@ -61,32 +62,36 @@ class _Rows:
     """Tiles, whose columns come a register at a time."""
 
     def __init__(self, k: Builder, tiles: Tiles) -> None:
-        self._k, self._tiles, self._columns = k, tiles, tiles.columns
-        self._groups, self._sizes = tiles.count, tiles.sizes(COLUMNS // BLOCK_WORDS)
+        self._k, self._tiles, self._columns, self._groups = k, tiles, tiles.columns, tiles.count
+        self.sizes = tiles.sizes(PARTS) if tiles.columns <= SHORT_ROW else []    # of short rows
+        # Registers of a block of long rows. A last tile and a last block have instructions of their
+        # own; with both the program would not fit.
+        rest = tiles.rows % tiles.lanes and tiles.columns % SHORT_ROW
+        self._parts = PARTS // 2 if rest else PARTS
 
-    def _load(self, values: list[Register], source: Pointer, tile: int) -> None:
+    def _load(self, values: list[Register], source: Pointer, tile: int, sizes: list[int]) -> None:
         """A tile's values. Loads wait for what was computed, so they come in a row."""
         for part, value in enumerate(values):
-            self._tiles.load(self._k, value, source, self._sizes, part, tile)
+            self._tiles.load(self._k, value, source, sizes, part, tile)
 
     def sums(self, places: LayerNormPlaces) -> None:
         """Of each row, less the sum of its values, and that of their squares."""
-        k, parts = self._k, len(self._sizes)
-        totals, squares = ([k.vector() for _ in self._sizes] for _ in range(2))
-        values = [[k.vector() for _ in self._sizes] for _ in range(SCALAR // parts - 2)]
+        k, parts = self._k, len(self.sizes)
+        totals, squares = ([k.vector() for _ in self.sizes] for _ in range(2))
+        values = [[k.vector() for _ in self.sizes] for _ in range(SCALAR // parts - 2)]
         source = k.pointer(places.x)
         to = k.pointer(places.totals), k.pointer(places.squares)
-        most = max(1, WRITTEN_OUT // len(self._sizes))
+        most = max(1, WRITTEN_OUT // parts)
         for times, first in self._tiles.repeated(k, most):
             count = min(most, self._groups - first)
             with k.loop(times):
                 for begin in range(0, count, len(values)):
                     words = range(begin, min(begin + len(values), count))
                     for word, registers in zip(words, values, strict=False):
-                        self._load(registers, source, first + word)
+                        self._load(registers, source, first + word, self.sizes)
                     for word, registers in zip(words, values, strict=False):
                         for part, value in enumerate(registers):
-                            k.length(self._sizes[part] * k.lanes)
+                            k.length(self.sizes[part] * k.lanes)
                             k.fold_to(totals[part], word, value, Function.ADD)
                             k.fold_to(squares[part], word, value, Function.ADD, factor=value)
                 k.length(count * k.lanes)
@@ -113,9 +118,12 @@ class _Rows:
             step = 4 * groups * k.lanes
             k.load(total, of_totals, Width.INT32, step)
             k.load(spread, of_squares, Width.INT32)
-            k.multiply(total, total, total)
-            k.multiply(spread, spread, self._columns)
-            k.subtract(spread, spread, total)
+            if self.sizes:
+                k.multiply(total, total, total)
+                k.multiply(spread, spread, self._columns)
+                k.subtract(spread, spread, total)
+            else:
+                self._around_mean(spread, right, total, root)
             # As far to the left as 30 bits and epsilon's own shift allow, and by an even number.
             k.leading_zeros(shift, spread)
             k.add(shift, shift, -2)
@@ -126,13 +134,15 @@ class _Rows:
             k.shift_right(total, total, bits)
             k.shift_left(spread, spread, shift)
             k.add(spread, spread, total)
+            if not self.sizes:
+                self._less_square(spread, right, shift, root)
             k.shift_right(spread, spread, 2)
             inverse_square_root(k, root, right, spread, spare)
             k.shift_left(root, root, 2)
             k.store(root, of_squares, Width.INT32, step)
             k.shift_right(shift, shift, 1)
             k.subtract(shift, shift, right)
-            k.add(shift, shift, DEVIATION_BITS - 2 - 1)
+            k.add(shift, shift, self._deviation_bits() - 2 - 1)
             k.store(shift, of_shifts, Width.INT32, step)
 
         whole, rest = divmod(self._groups, BLOCK_WORDS)
@@ -144,34 +154,110 @@ class _Rows:
         k.free(*registers, *spare)
         k.release(*pointers)
 
-    def results(self, places: LayerNormPlaces, result: LayerNormResult) -> None:
-        """Deviations of each row, times root and gain, plus bias."""
+    def _deviation_bits(self) -> int:
+        """Bits behind the point of a deviation, which is at most 16, in long rows the columns."""
+        return 25 if self.sizes else 29 - (self._columns - 1).bit_length()
+
+    def _around_mean(self, squares: Register, rest: Register, total: Register,
+                     spare: Register) -> None:
+        """The sum of ``squares`` of differences to an integer next to the mean, and ``rest``, less
+        their sum; of those of values, and of less their ``total``."""
         k = self._k
-        gains, biases, values = ([k.vector() for _ in self._sizes] for _ in range(3))
-        constants = k.pointer(places.constants)
-        for registers in (gains, biases):
-            for register, count in zip(registers, self._sizes, strict=True):
-                k.length(count * k.lanes)
-                k.load(register, constants, Width.INT32, 4 * count, everywhere=True)
-        k.release(constants)
-        scalars = total, root, shift = [k.scalar() for _ in range(3)]
+        k.multiply(spare, total, round(2**31 / self._columns), Shift.UP_31)
+        k.multiply(rest, spare, -self._columns, plus=total)
+        k.add(total, total, rest)
+        k.multiply(total, total, spare)
+        k.subtract(squares, squares, total)
+
+    def _less_square(self, d: Register, rest: Register, shift: Register, spare: Register) -> None:
+        """d less (``rest`` * 2^(``shift`` / 2))^2 / n. Both factors have 31 bits at most."""
+        k, columns = self._k, self._columns
+        more = 12 if columns <= 512 else 11 if columns <= 2048 else 10
+        k.shift_right(spare, shift, 1)
+        k.add(spare, spare, more)
+        k.shift_left(rest, rest, spare)
+        k.multiply(spare, rest, round(2**(62 - 2 * more) / columns), Shift.UP_31)
+        k.multiply(spare, spare, rest, Shift.UP_31)
+        k.subtract(d, d, spare)
+
+    def long_sums(self, places: LayerNormPlaces) -> None:
+        """``sums``, of a tile after the other, whose parts are words of a register."""
+        k, tiles = self._k, self._tiles
+        total, squares, more, more_squares = registers = [k.vector() for _ in range(4)]
+        values = [k.vector() for _ in range(self._parts)]
+        source = k.pointer(places.x)
+        to = k.pointer(places.totals), k.pointer(places.squares)
+        for times, tile in tiles.repeated(k, 1):
+            with k.loop(times):
+                k.length(self._parts * k.lanes)
+                k.constant(total, 0)
+                k.constant(squares, 0)
+                for blocks, sizes in tiles.blocks(self._parts):
+                    with k.loop(blocks):
+                        for part, value in enumerate(values[:len(sizes)]):
+                            tiles.length(k, sizes[part], tile)
+                            k.load(value, source, Width.INT8, sizes[part], rows=True)
+                        for part, value in enumerate(values[:len(sizes)]):
+                            k.length(sizes[part] * k.lanes)
+                            k.fold_to(more, part, value, Function.ADD)
+                            k.fold_to(more_squares, part, value, Function.ADD, factor=value)
+                        k.length(len(sizes) * k.lanes)
+                        k.add(total, total, more)
+                        k.add(squares, squares, more_squares)
+                k.length(self._parts * k.lanes)
+                k.fold_to(total, 0, total, Function.ADD)
+                k.fold_to(squares, 0, squares, Function.ADD)
+                k.length(k.lanes)
+                k.subtract(total, 0, total)
+                for register, pointer in zip((total, squares), to, strict=True):
+                    k.store(register, pointer, Width.INT32, 4 * k.lanes)
+                k.advance(source, tiles.lanes * tiles.pitch - tiles.columns)
+        k.free(*registers, *values)
+        k.release(source, *to)
+
+    def results(self, places: LayerNormPlaces, result: LayerNormResult) -> None:
+        """Deviations of each row, times root and gain, plus bias: block by block of the columns."""
+        k, tiles = self._k, self._tiles
+        blocks = [(1, self.sizes)] if self.sizes else tiles.blocks(self._parts)
+        constants = [k.pointer(places.constants + 4 * first) for first in (0, self._columns)]
         own = [k.pointer(place) for place in (places.totals, places.squares, places.shifts)]
-        source, to = k.pointer(places.x), k.pointer(places.y)
+        moved = k.pointer(places.x), k.pointer(places.y)
+        for times, sizes in blocks:
+            with k.loop(times):
+                self._block(sizes, constants, own, moved, result)
+                if len(blocks) > 1 or times > 1:     # back to the first tile
+                    for pointer in moved:
+                        k.advance(pointer, sum(sizes) - tiles.count * tiles.lanes * tiles.pitch)
+                    for pointer in own:
+                        k.advance(pointer, -4 * tiles.count * k.lanes)
+
+    def _block(self, sizes: list[int], constants: list[Pointer], own: list[Pointer],
+               moved: tuple[Pointer, Pointer], result: LayerNormResult) -> None:
+        """The results in some columns of all tiles; ``own``: the numbers of each row, ``moved``:
+        values and results."""
+        k, (source, to) = self._k, moved
+        gains, biases, values = ([k.vector() for _ in sizes] for _ in range(3))
+        for registers, pointer in zip((gains, biases), constants, strict=True):
+            for register, count in zip(registers, sizes, strict=True):
+                k.length(count * k.lanes)
+                k.load(register, pointer, Width.INT32, 4 * count, everywhere=True)
+        scalars = total, root, shift = [k.scalar() for _ in range(3)]
         for times, tile in self._tiles.repeated(k, 1):
             with k.loop(times):
                 for scalar, pointer in zip(scalars, own, strict=True):
                     k.load(scalar, pointer, Width.INT32, 4 * k.lanes)
-                self._load(values, source, tile)
+                self._load(values, source, tile, sizes)
                 for part, value in enumerate(values):
-                    self._tiles.length(k, self._sizes[part], tile)
+                    self._tiles.length(k, sizes[part], tile)
                     k.multiply(value, value, self._columns, plus=total)
                     k.shift_left(value, value, shift)
                     k.multiply(value, value, root, Shift.UP_31)
                     k.multiply(value, value, gains[part], Shift.UP_31)
                     k.add(value, value, biases[part])
                     if (result.low, result.high) == (-128, 127) and result.bits:
-                        self._tiles.store_shifted(k, value, to, self._sizes, part, result.bits)
+                        self._tiles.store_shifted(k, value, to, sizes, part, result.bits)
                     else:
                         k.shift_right(value, value, result.bits, "up")
                         k.limit_byte(value, result.low, result.high)
-                        self._tiles.store(k, value, to, self._sizes, part)
+                        self._tiles.store(k, value, to, sizes, part)
+        k.free(*gains, *biases, *values, *scalars)

@@ -44,6 +44,14 @@ class Tiles:
         size = -(-self.columns // parts // unit) * unit
         return [min(size, self.columns - first) for first in range(0, self.columns, size)]
 
+    def blocks(self, most: int) -> list[tuple[int, list[int]]]:
+        """The parts of longer rows: so many times registers of these columns, of which there are
+        ``most`` at once."""
+        whole, rest = divmod(self.columns, most * BLOCK_WORDS)
+        parts = [min(BLOCK_WORDS, rest - first) for first in range(0, rest, BLOCK_WORDS)]
+        return [(times, sizes) for times, sizes in (
+            (whole, [BLOCK_WORDS] * most), (1, parts)) if times and sizes]
+
     def repeated(self, k: Builder, together: int) -> Iterator[tuple[int, int]]:
         """How often as many tiles are passed ``together``, and the first one's number; then what is
         left, at most as many. A loop is of whole tiles."""
@@ -64,7 +72,7 @@ class Tiles:
         """From a part to the next one, in a row or of the next tile."""
         if part < len(sizes) - 1:
             return sizes[part]
-        return sizes[part] + self.gap + (self.lanes - 1) * self.pitch
+        return sizes[part] + self.lanes * self.pitch - sum(sizes)
 
     def load(self, k: Builder, value: Register, source: Pointer, sizes: Sequence[int], part: int,
              number: int) -> None:
