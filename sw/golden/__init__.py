@@ -19,6 +19,7 @@ from kaniwa.golden.onnx import (  # noqa: F401
     recurrent as onnx_recurrent,
     recurrent_fixed as onnx_recurrent_fixed,
     resize as onnx_resize,
+    rms_norm as onnx_rms_norm,
     softmax as onnx_softmax,
 )
 from kaniwa.golden.registry import Call, kernel_of

@@ -22,6 +22,7 @@ from kaniwa.quantization.errors_by_layer import (
     WeightError,
     weight_error,
 )
+from kaniwa.quantization.normalizations import NORMALIZATIONS, join_normalizations
 from kaniwa.quantization.onnx_prepared import prepare, settle_biases
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.recipe import Progress, Recipe
@@ -127,6 +128,7 @@ def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], l
     import onnx
 
     model = onnx.load(path)
+    join_normalizations(model)
     settle_biases(model.graph)
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
@@ -136,8 +138,20 @@ def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], l
     kinds = {node.op_type for node in model.graph.node}
     order = [value.name for value in model.graph.input] + [
         name for node in model.graph.node for name in node.output]
-    return (sorted(kinds) if kinds & RECURRENT else None, order,
+    named = None
+    if kinds & RECURRENT:
+        named = sorted(kinds)
+    elif kinds.intersection(NORMALIZATIONS):
+        named = sorted({*_quantised_by_itself(), *NORMALIZATIONS})
+    return (named, order,
             [name for name, each in names.items() if recipe.stays_in_float(each)])
+
+
+def _quantised_by_itself() -> set[str]:
+    """The kinds of operators that the quantiser takes where none are named."""
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    return {*QDQRegistry, *QLinearOpsRegistry}
 
 
 def _reader(samples: Inputs) -> Any:

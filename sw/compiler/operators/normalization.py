@@ -1,11 +1,11 @@
-"""Layer normalisation on the accelerator."""
+"""Normalisations of rows on the accelerator."""
 
 from __future__ import annotations
 
 from kaniwa.compiler.operators.limits import int8_activations, some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.rewriting import as_it_is
-from kaniwa.compiler.vector.layer_norm import layer_norm_of
+from kaniwa.compiler.vector.layer_norm import layer_norm_of, rms_norm_of
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
@@ -18,7 +18,16 @@ def normal_rows(graph: Graph, op: Op) -> str | None:
         "quantization; change these")
 
 
+def rows_by_root(graph: Graph, op: Op) -> str | None:
+    """Rows have at most 4,096 values, Scale is below 2^12 steps of the output."""
+    return None if rms_norm_of(graph, op) is not None else (
+        "rows of more than 4096 values, or an epsilon or a Scale far too large for the "
+        "quantization; change these")
+
+
 OPERATORS = (
     DeviceOperator("LAYER_NORM", (int8_activations, some_elements, normal_rows), as_it_is,
+                   onnx=True),
+    DeviceOperator("RMS_NORM", (int8_activations, some_elements, rows_by_root), as_it_is,
                    onnx=True),
 )

@@ -116,6 +116,8 @@ HANDLERS: dict[str, Callable[[Builder, Node], Value | list[Value]]] = {
     "InstanceNormalization": normalization.group_normalization,
     "GroupNormalization": normalization.group_normalization,
     "LayerNormalization": normalization.layer_normalization,
+    **dict.fromkeys(("RMSNormalization", "SimplifiedLayerNormalization", "LpNormalization"),
+                    normalization.root_normalization),
     **dict.fromkeys(recurrent.RESULTS, recurrent.recurrent),
 }
 

@@ -60,6 +60,12 @@ OPERATORS: tuple[OnnxOperator, ...] = (
         "its axes are constants",)),
     OnnxOperator("LayerNormalization", ("LAYER_NORM",), "qdq_fixed_point", "LayerNormalization", (
         "along the last axis", "Scale and B are constants", "without Mean and InvStdDev")),
+    *(OnnxOperator(kind, ("RMS_NORM",), "qdq_fixed_point", kind, (
+        "along the last axis", "Scale is a constant", *without))
+      for kind, without in (("RMSNormalization", ()),
+                            ("SimplifiedLayerNormalization", ("without its second result",)))),
+    OnnxOperator("LpNormalization", ("RMS_NORM",), "qdq_fixed_point", "LpNormalization", (
+        "p is 2",)),
     *(OnnxOperator(kind, (kind,), "qdq_fixed_point", kind, (
         "W, R and B are constants",
         "activations are Sigmoid and Tanh in their usual places",

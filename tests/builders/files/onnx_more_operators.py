@@ -152,6 +152,20 @@ def group_normalization(kind: str) -> Callable[[OnnxBuilder], str]:
     return draw
 
 
+def root_normalization(kind: str) -> Callable[[OnnxBuilder], str]:
+    def draw(b: OnnxBuilder) -> str:
+        shape = (2, *(int(n) for n in b.rng.integers(2, 30, 2)))
+        x = b.activation(shape)
+        if kind == "LpNormalization":
+            return b.node(kind, [x], axis=int(b.rng.integers(-2, 3)), p=2)
+        if kind == "RMSNormalization":
+            b.opset = 23
+        gain = b.weights(shape[-1:]) if b.rng.random() < 0.5 else _normal(b, shape[-1])
+        return b.node(kind, [x, gain], axis=-1, epsilon=float(b.rng.choice([1e-5, 1e-2])))
+
+    return draw
+
+
 def slopes(b: OnnxBuilder) -> str:
     x = b.activation((2, 3, 4, 5))
     shape = ((3, 1, 1), (5,), (1, 3, 4, 1))[int(b.rng.integers(3))]
@@ -240,6 +254,8 @@ MORE_DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "Resize": resize, "LpPool": lp_pool,
     "GlobalLpPool": global_lp_pool, "Einsum": einsum,
     "NonMaxSuppression": every_row,
+    **{kind: root_normalization(kind)
+       for kind in ("RMSNormalization", "SimplifiedLayerNormalization", "LpNormalization")},
     **{kind: group_normalization(kind)
        for kind in ("InstanceNormalization", "GroupNormalization")},
 }

@@ -1,4 +1,4 @@
-"""SOFTMAX and LAYER_NORM of quantised ONNX models as graphs of one operator."""
+"""SOFTMAX, LAYER_NORM and RMS_NORM of quantised ONNX models as graphs of one operator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["fixed_softmax", "layer_norm", "random_case", "values"]
+__all__ = ["fixed_softmax", "layer_norm", "random_case", "rms_norm", "values"]
 
 INT8 = (-128, 127)
 
@@ -37,14 +37,32 @@ def layer_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarr
     return Graph("norm", tuple(tensors), (op,), (0,), (1,), "0" * 64)
 
 
+def rms_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarray,
+             epsilon: float = 1e-5, zero_point: int = 0, bounds: tuple[int, int] = INT8,
+             of_input: int = 3) -> Graph:
+    """An RMS_NORM of values with zero point ``of_input``; ``gain`` is float32 [columns]."""
+    tensors = (Tensor(0, "x", shape, "int8", Quantization((scale,), (of_input,)), None),
+               Tensor(1, "y", shape, "int8", Quantization((step,), (zero_point,)), None),
+               Tensor(2, "gain", gain.shape, "float32", None, gain))
+    op = Op("RMS_NORM", "norm", (0, 2), (1,), {"epsilon": epsilon, "bounds": bounds}, RULE, 0)
+    return Graph("norm", tensors, (op,), (0,), (1,), "0" * 64)
+
+
 def random_case(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Graph:
-    """Either, with scales over three decades, with and without a clamp and a bias."""
+    """One of them, with scales over three decades, with and without a clamp and a bias."""
     scale = float(10 ** rng.uniform(-3, 0.3))
     bounds = INT8 if rng.random() < 0.7 else (-100, 90)
     zero_point = int(rng.integers(-128, 128))
     if kind == "SOFTMAX":
         step = float(rng.choice([1 / 256, 1 / 255, 1 / 128, 0.001]))
         return fixed_softmax(shape, scale, step, int(rng.choice([-128, zero_point])), bounds)
+    if kind == "RMS_NORM":
+        gain = rng.normal(1, 0.5, shape[-1:]).astype(np.float32)
+        if rng.random() < 0.5:
+            gain /= np.float32(np.sqrt(gain.size))
+        return rms_norm(shape, scale, float(10 ** rng.uniform(-2.3, -0.5)), gain,
+                        float(rng.choice([0, 1e-5, 1e-3])), zero_point, bounds,
+                        int(rng.choice([-128, 0, rng.integers(-128, 128)])))
     gain, bias = (rng.normal(mean, 0.5, shape[-1:]).astype(np.float32) for mean in (1, 0))
     return layer_norm(shape, scale, float(10 ** rng.uniform(-2.3, -0.5)), gain,
                       bias if rng.random() < 0.7 else None,

@@ -271,3 +271,56 @@ def test_nothing_is_printed_that_the_runtime_says_to_itself(tmp_path, capfd, cap
         inputs=(1, CHANNELS, SIDE, SIDE))
     calibrated(tmp_path, model, 1, CHANNELS, SIDE, SIDE)
     assert caplog.text == "" and "onnxruntime" not in capfd.readouterr().err
+
+
+def pieces_of(kind, axis, gain):
+    """Nodes of a normalization of x to y as PyTorch writes them, and their constants."""
+    if kind == "LpNormalization":
+        return [helper.make_node("ReduceL2", ["x"], ["norm"], axes=[axis], keepdims=1),
+                helper.make_node("Clip", ["norm", "tiny"], ["bound"]),
+                helper.make_node("Shape", ["x"], ["shape"]),
+                helper.make_node("Expand", ["bound", "shape"], ["wide"]),
+                helper.make_node("Div", ["x", "wide"], ["y"])], {"tiny": 1e-12}
+    squares = helper.make_node("Mul", ["x", "x"], ["squares"])
+    nodes = [helper.make_node("Pow", ["x", "two"], ["squares"]) if gain is None else squares,
+             helper.make_node("ReduceMean", ["squares"], ["mean"], axes=[axis], keepdims=1),
+             helper.make_node("Add", ["mean", "epsilon"], ["more"]),
+             helper.make_node("Sqrt", ["more"], ["root"])]
+    if gain is None:
+        return [*nodes, helper.make_node("Div", ["x", "root"], ["y"])], {"epsilon": 1e-5, "two": 2}
+    return [*nodes, helper.make_node("Div", ["one", "root"], ["inverse"]),
+            helper.make_node("Mul", ["x", "inverse"], ["normal"]),
+            helper.make_node("Mul", ["normal", "gain"], ["y"])], {
+                "epsilon": 1e-5, "one": 1, "gain": gain}
+
+
+@pytest.mark.parametrize(("kind", "axis", "shape", "gain"), [
+    ("LpNormalization", -1, (1, 3, 20), None), ("LpNormalization", 1, (1, 9, 4, 4), None),
+    ("SimplifiedLayerNormalization", -1, (1, 3, 20), None),
+    ("SimplifiedLayerNormalization", 2, (1, 3, 20), np.linspace(-1, 2, 20)),
+    ("SimplifiedLayerNormalization", 1, (1, 9, 4, 4), np.linspace(-1, 2, 9).reshape(9, 1, 1))])
+def test_a_normalization_in_pieces_becomes_one_operator(tmp_path, kind, axis, shape, gain):
+    nodes, constants = pieces_of(kind, axis, gain)
+    model = onnx_file(tmp_path / "pieces.onnx", nodes, constants, opset=13, inputs=shape)
+    outcome, made = calibrated(tmp_path, model, *shape)
+    kinds = {op.kind for op in load_model(made).ops}
+    assert "RMS_NORM" in kinds and not kinds & {"ReduceL2", "SQRT", "DIV", "MUL"}
+    found = verify(made, against="onnxruntime", inputs=3)
+    assert found["mismatches"] == 0
+    assert outcome.activations[-1].signal_to_noise_db > 25
+
+
+@pytest.mark.parametrize("change", ["bound", "axes", "other"])
+def test_pieces_that_mean_something_else_stay(tmp_path, change):
+    nodes, constants = pieces_of("LpNormalization", -1, None)
+    if change == "bound":
+        constants["tiny"] = 0.5
+    elif change == "axes":
+        nodes[0].attribute[0].ints[:] = [1, 2]
+    else:
+        nodes[0].input[0] = "h"
+        nodes.insert(0, helper.make_node("Relu", ["x"], ["h"]))
+    model = onnx_file(tmp_path / "pieces.onnx", nodes, constants, opset=13, inputs=(1, 3, 20))
+    _, made = calibrated(tmp_path, model, 1, 3, 20)
+    assert "Div" in (kinds := {node.op_type for node in onnx.load(made).graph.node})
+    assert "LpNormalization" not in kinds

@@ -1,4 +1,4 @@
-"""LayerNormalization, and normalizations by channel, of quantised ONNX models."""
+"""Normalizations of rows, and by channel, of quantised ONNX models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.layer_norm import RULE as FIXED_POINT, layer_norm_numbers
+from kaniwa.golden.onnx.rms_norm import rms_norm_numbers
 from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
@@ -27,7 +28,8 @@ from kaniwa.importers.onnx.values import (
 LARGEST_WEIGHT = 127
 
 __all__ = ["batch_normalization", "group_normalization", "layer_normalization",
-           "lower_batch_normalization", "lower_group_normalization", "lower_layer_normalization"]
+           "lower_batch_normalization", "lower_group_normalization", "lower_layer_normalization",
+           "lower_root_normalization", "root_normalization"]
 
 
 def layer_normalization(builder: Builder, node: Node) -> Value:
@@ -37,11 +39,7 @@ def layer_normalization(builder: Builder, node: Node) -> Value:
         raise builder.fail("Mean and InvStdDev are not supported; leave these results out")
     x = operand(builder, values[0], "its input")
     shape = x.stored.shape
-    axis = node.attributes.get("axis", -1)
-    if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
-        raise builder.fail(f"axis {axis} does not fit {list(shape)}", ModelError)
-    if axis not in (-1, len(shape) - 1):
-        raise builder.fail(f"axis {axis} has others behind it; only the last axis is supported")
+    _last_axis(builder, node, shape)
     epsilon = _epsilon(builder, node)
     constants = tuple(real_constant(builder, node, what, value, shape[-1:])
                       for what, value in zip(("Scale", "B"), values[1:], strict=False))
@@ -72,6 +70,65 @@ def lower_layer_normalization(builder: Builder, pending: Pending, steps: Steps,
     builder.emit("LAYER_NORM", tuple(inputs), index, {
         "epsilon": epsilon, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
     return result
+
+
+def root_normalization(builder: Builder, node: Node) -> Value:
+    """RMSNormalization over the last axis, SimplifiedLayerNormalization, which is the same with a
+    second result, and LpNormalization of order 2 along any axis."""
+    gain: Value | None
+    if node.kind == "LpNormalization":
+        (value,) = builder.operands(node, 1, 1)
+        x = operand(builder, value, "its input")
+        if node.attributes.get("p", 2) != 2:
+            raise builder.fail("p must be 2")
+        shape = x.stored.shape
+        axis = _axis(builder, node, shape)
+        gain = Known(np.full(shape[axis], shape[axis] ** -0.5, np.float32))
+        epsilon = 0.0
+    else:
+        value, gain = builder.operands(node, 2, 2)
+        if any(node.outputs[1:]):
+            raise builder.fail("InvStdDev is not supported; leave this result out")
+        x = operand(builder, value, "its input")
+        shape = x.stored.shape
+        axis, epsilon = _last_axis(builder, node, shape), _epsilon(builder, node)
+    scale = real_constant(builder, node, "Scale", gain, (shape[axis],))
+    return Pending(replace(node, outputs=node.outputs[:1],
+                           attributes={"epsilon": epsilon, "axis": axis}), (x, scale), shape)
+
+
+@lowers("RMSNormalization", "SimplifiedLayerNormalization", "LpNormalization", to_float=True)
+def lower_root_normalization(builder: Builder, pending: Pending, steps: Steps,
+                             name: str) -> Integers:
+    """To RMS_NORM, its axis last; of rule ``qdq_fixed_point`` where that has numbers for it."""
+    x, scale = pending.operands
+    assert isinstance(x, (Dequantized, Floats)) and isinstance(scale, Floats)
+    axis, epsilon = (pending.node.attributes[key] for key in ("axis", "epsilon"))
+    form = (*(i for i in range(len(pending.shape)) if i != axis), axis)
+    source, gain = builder.form(x.stored, form), builder.form(scale.stored, scale.stored.first)
+    index, result = builder.made(name, pending.shape, form, steps)
+    rule, data = steps.rule, builder.tensors[gain].data
+    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8:
+        assert data is not None
+        if rms_norm_numbers(data, epsilon, x.steps.scales[0], steps.scales[0]):
+            rule = FIXED_POINT
+    builder.emit("RMS_NORM", (source, gain), index, {
+        "epsilon": epsilon, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
+    return result
+
+
+def _axis(builder: Builder, node: Node, shape: tuple[int, ...]) -> int:
+    axis = node.attributes.get("axis", -1)
+    if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+        raise builder.fail(f"axis {axis} does not fit {list(shape)}", ModelError)
+    return axis % len(shape)
+
+
+def _last_axis(builder: Builder, node: Node, shape: tuple[int, ...]) -> int:
+    axis = _axis(builder, node, shape)
+    if axis != len(shape) - 1:
+        raise builder.fail(f"axis {axis} has others behind it; only the last axis is supported")
+    return axis
 
 
 def _epsilon(builder: Builder, node: Node) -> float:

@@ -1,4 +1,4 @@
-"""LAYER_NORM for the vector unit, R rows at a time, one in each lane."""
+"""LAYER_NORM and RMS_NORM for the vector unit, R rows at a time, one in each lane."""
 
 from __future__ import annotations
 
@@ -34,24 +34,26 @@ class LayerNormPlaces:
 @dataclass(frozen=True)
 class LayerNormResult:
     """Rule ``qdq_fixed_point``: ``epsilon`` with ``shift`` bits behind the point, at most 28; the
-    ``bits`` of results behind it, which biases have, and gains 6 more; limits of a result."""
+    ``bits`` of results behind it, which biases have, too; limits of a result. ``zero_point``: of
+    the values of RMS_NORM, else differences are to a row's mean."""
 
     epsilon: int
     shift: int
     bits: int
     low: int
     high: int
+    zero_point: int | None = None
 
 
 def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPlaces,
                     result: LayerNormResult) -> bytes:
-    """LAYER_NORM of int8 along rows of at most 4,096 columns.
+    """LAYER_NORM or RMS_NORM of int8 along rows of at most 4,096 columns.
 
     The sums of all rows come first, then the roots, for 32 tiles at a time, then all results. Rows
     of more than SHORT_ROW columns come in blocks of so many.
     """
     k = Builder(config)
-    rows = _Rows(k, tiles)
+    rows = _Rows(k, tiles, result.zero_point)
     (rows.sums if rows.sizes else rows.long_sums)(places)
     rows.roots(places, result)
     rows.results(places, result)
@@ -61,7 +63,8 @@ def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPl
 class _Rows:
     """Tiles, whose columns come a register at a time."""
 
-    def __init__(self, k: Builder, tiles: Tiles) -> None:
+    def __init__(self, k: Builder, tiles: Tiles, zero_point: int | None) -> None:
+        self._zero_point = zero_point
         self._k, self._tiles, self._columns, self._groups = k, tiles, tiles.columns, tiles.count
         self.sizes = tiles.sizes(PARTS) if tiles.columns <= SHORT_ROW else []    # of short rows
         # Registers of a block of long rows. A last tile and a last block have instructions of their
@@ -105,8 +108,9 @@ class _Rows:
         k.release(source, *to)
 
     def roots(self, places: LayerNormPlaces, result: LayerNormResult) -> None:
-        """Of each row 1 / sqrt(n^2 (variance + epsilon)), and how far its deviations are shifted
-        to have DEVIATION_BITS behind the point with it."""
+        """Of each row 1 / sqrt(n^2 (variance + epsilon)), in long rows of n times what is under it
+        less, and how far its deviations are shifted to have ``_deviation_bits`` behind the point
+        with it."""
         k = self._k
         total, spread, shift, bits, root, right = registers = [k.vector() for _ in range(6)]
         spare = k.vector(), k.vector(), k.vector()
@@ -118,7 +122,10 @@ class _Rows:
             step = 4 * groups * k.lanes
             k.load(total, of_totals, Width.INT32, step)
             k.load(spread, of_squares, Width.INT32)
-            if self.sizes:
+            if self._zero_point is not None:
+                k.multiply(total, total, 2 * self._zero_point, plus=spread)
+                k.add(spread, total, self._columns * self._zero_point**2)
+            elif self.sizes:
                 k.multiply(total, total, total)
                 k.multiply(spread, spread, self._columns)
                 k.subtract(spread, spread, total)
@@ -134,7 +141,7 @@ class _Rows:
             k.shift_right(total, total, bits)
             k.shift_left(spread, spread, shift)
             k.add(spread, spread, total)
-            if not self.sizes:
+            if self._zero_point is None and not self.sizes:
                 self._less_square(spread, right, shift, root)
             k.shift_right(spread, spread, 2)
             inverse_square_root(k, root, right, spread, spare)
@@ -155,7 +162,10 @@ class _Rows:
         k.release(*pointers)
 
     def _deviation_bits(self) -> int:
-        """Bits behind the point of a deviation, which is at most 16, in long rows the columns."""
+        """Bits behind the point of a deviation: at most 16, in long rows the columns, of RMS_NORM
+        1."""
+        if self._zero_point is not None:
+            return 29
         return 25 if self.sizes else 29 - (self._columns - 1).bit_length()
 
     def _around_mean(self, squares: Register, rest: Register, total: Register,
@@ -249,7 +259,10 @@ class _Rows:
                 self._load(values, source, tile, sizes)
                 for part, value in enumerate(values):
                     self._tiles.length(k, sizes[part], tile)
-                    k.multiply(value, value, self._columns, plus=total)
+                    if self._zero_point is None:
+                        k.multiply(value, value, self._columns, plus=total)
+                    else:
+                        k.add(value, value, -self._zero_point)
                     k.shift_left(value, value, shift)
                     k.multiply(value, value, root, Shift.UP_31)
                     k.multiply(value, value, gains[part], Shift.UP_31)

@@ -1,4 +1,4 @@
-"""SOFTMAX and LAYER_NORM of quantised ONNX models: near the exact value, and on the vector unit."""
+"""SOFTMAX, LAYER_NORM, RMS_NORM of quantised ONNX models: near the exact value, and on the unit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from builders.files.onnx_models import OnnxBuilder
 from builders.graphs.fixed_point_case import fixed_softmax, layer_norm, random_case, values
 
 from kaniwa.compiler.pipeline import compile
-from kaniwa.compiler.vector.layer_norm import layer_norm_of
+from kaniwa.compiler.vector.layer_norm import layer_norm_of, rms_norm_of
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError
 from kaniwa.golden import run_op
-from kaniwa.golden.onnx import layer_norm as onnx_layer_norm, softmax as onnx_softmax
+from kaniwa.golden.onnx import (
+    layer_norm as onnx_layer_norm,
+    rms_norm as onnx_rms_norm,
+    softmax as onnx_softmax,
+)
 from kaniwa.graph import Graph
 from kaniwa.importers.onnx.model import import_onnx
 
@@ -73,6 +77,30 @@ def test_a_layer_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int)
     assert compared > 40_000 // 20 * columns
 
 
+@pytest.mark.parametrize("columns", [1, 2, 24, 100, 256, 384, 4096])
+def test_an_rms_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int) -> None:
+    rng, compared = np.random.default_rng(columns), 0
+    for _ in range(60):
+        graph = random_case("RMS_NORM", (20, columns), rng)
+        gain, epsilon = graph.tensors[2].data, graph.ops[0].attributes["epsilon"]
+        (scale, step), zero_point = (graph.tensors[i].quantization.scale for i in (0, 1)), (
+            graph.tensors[0].quantization.zero_point)
+        assert gain is not None and isinstance(epsilon, float)
+        numbers = onnx_rms_norm.rms_norm_numbers(gain, epsilon, scale, step)
+        if numbers is None:
+            continue
+        for x in values((20, columns), rng):
+            differences = x.astype(np.int64) - zero_point
+            real = differences * np.float64(scale)
+            root = np.sqrt(np.square(real).mean(axis=1, keepdims=True) + epsilon)
+            real = np.divide(real, root, out=np.zeros_like(real), where=root > 0) * gain / step
+            inside = np.abs(real) < 256      # beyond that it is clamped
+            apart = np.abs(onnx_rms_norm.rms_norm(differences, numbers) - real)[inside]
+            assert apart.max(initial=0) <= 0.5 + 2.0**-12
+            compared += apart.size
+    assert compared > 30_000 // 20 * columns
+
+
 @pytest.mark.parametrize(("gain", "epsilon", "step"), [
     (np.ones(4097, np.float32), 1e-5, 0.03), (ONES, 0.0, 0.03), (ONES, 1e9, 0.03),
     (0 * ONES, 1e-5, 0.03), (ONES, 1e-5, 1e-6)])
@@ -103,7 +131,8 @@ SHAPES = [(1, 10), (10,), (1, 1), (1, 64), (2, 5, 7, 33), (4, 24, 24), (64, 1), 
 
 LONG = [(9, 480), (3, 257), (16, 384), (9, 519), (1, 1024), (11, 772), (3, 4096)]
 CASES = [*(("SOFTMAX", shape) for shape in (*SHAPES, (17, 256), (9, 480))),
-         *(("LAYER_NORM", shape) for shape in (*SHAPES, (17, 256), *LONG))]
+         *((kind, shape) for kind in ("LAYER_NORM", "RMS_NORM")
+           for shape in (*SHAPES, (17, 256), *LONG))]
 
 
 @pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
@@ -114,7 +143,8 @@ def test_the_vector_unit_equals_golden(config: AcceleratorConfig, kind: str,
     compared = 0
     while compared < (1 if shape in LONG else 4):
         graph = random_case(kind, shape, rng)
-        if kind == "SOFTMAX" or layer_norm_of(graph, graph.ops[0]):    # else it has no numbers
+        numbers_of = {"LAYER_NORM": layer_norm_of, "RMS_NORM": rms_norm_of}.get(kind)
+        if numbers_of is None or numbers_of(graph, graph.ops[0]):
             assert_equals_golden(graph, config, rng)
             compared += 1
 
