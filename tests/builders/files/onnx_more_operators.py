@@ -131,7 +131,8 @@ def _normal(b: OnnxBuilder, *shape: int) -> str:
 def batch_normalization(b: OnnxBuilder) -> str:
     shape = tuple(int(n) for n in b.rng.integers(1, 6, int(b.rng.integers(2, 5))))
     variance = b.constant(b.rng.uniform(0.1, 4, shape[1]).astype(np.float32))
-    constants = [_normal(b, shape[1]) for _ in range(3)]
+    gain = b.rng.normal(0, 1, shape[1]) * (b.rng.random(shape[1]) < 0.9)    # some are 0
+    constants = [b.constant(gain.astype(np.float32)), *(_normal(b, shape[1]) for _ in range(2))]
     return b.node("BatchNormalization", [b.activation(shape), *constants, variance],
                   epsilon=float(b.rng.choice([1e-5, 1e-2])))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from kaniwa.importers.onnx.values import (
     Steps,
     Value,
     channel_last,
+    moved,
 )
 
 LARGEST_WEIGHT = 127
@@ -178,25 +180,27 @@ def group_normalization(builder: Builder, node: Node) -> Value:
 @lowers("BatchNormalization", to_float=True)
 def lower_batch_normalization(builder: Builder, pending: Pending, steps: Steps,
                               name: str) -> Integers:
-    """To DEPTHWISE_CONV_2D of one pixel for quantised maps, else to BATCH_NORM, channels last."""
+    """To DEPTHWISE_CONV_2D of one pixel for quantised values, else to BATCH_NORM, channels last."""
     return _as_convolution(builder, pending, steps, name) or _by_channel(
         builder, pending, steps, name, "BATCH_NORM")
 
 
 def _as_convolution(builder: Builder, pending: Pending, steps: Steps,
                     name: str) -> Integers | None:
-    """Weights of 127 or -127 with a scale a channel, and what is added as a bias; or None."""
+    """Weights of 127, -127 or 0 with a scale a channel, and what is added as a bias; or None."""
     x, *constants = pending.operands
-    if not isinstance(x, Dequantized) or len(pending.shape) != 4 or not (
-            x.steps.bits == steps.bits == 8):
+    if not isinstance(x, Dequantized) or not x.steps.bits == steps.bits == 8:
         return None
     gain, bias, mean, variance = (_numbers(builder, value) for value in constants)
     with np.errstate(all="ignore"):
         factor = gain / np.sqrt(variance + pending.node.attributes["epsilon"])
     added = bias - mean * factor
-    if not (np.isfinite(factor) & np.isfinite(added) & (np.abs(factor) > 2.0**-30)).all():
+    used = np.abs(factor) > 2.0**-30
+    if not (np.isfinite(factor) & np.isfinite(added) & (used | (factor == 0))).all():
         return None
-    scales = np.abs(factor) / LARGEST_WEIGHT
+    # A channel that is multiplied by 0 has any scale in which its bias is fine enough.
+    any_scale = steps.scales[0] / x.steps.scales[0] / LARGEST_WEIGHT
+    scales = np.where(used, np.abs(factor) / LARGEST_WEIGHT, any_scale)
     in_steps = added / (scales * x.steps.scales[0])
     if np.abs(in_steps).max() >= 2.0**31 - 1:
         return None
@@ -211,13 +215,20 @@ def _as_convolution(builder: Builder, pending: Pending, steps: Steps,
         f"{name}:bias", (count,), "int32",
         Quantization(tuple((scales * x.steps.scales[0]).tolist()), zeros, 0 if many else None),
         rounded)
-    form = channel_last(4)
+    form = channel_last(len(pending.shape))
     source = builder.form(x.stored, form)
     index, result = builder.made(name, pending.shape, form, steps)
-    builder.emit("DEPTHWISE_CONV_2D", (source, weights, offset), index, {
+    map_of = index
+    if len(form) != 4:      # a row of pixels
+        shape = (1, 1, prod(moved(pending.shape, form)[:-1]), count)
+        source = builder.reshaped(source, shape, f"{name}:pixels")
+        map_of = builder.tensor(f"{name}:map", shape, *steps.stored_as)
+    builder.emit("DEPTHWISE_CONV_2D", (source, weights, offset), map_of, {
         "stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0)), "activation": "NONE",
         "bounds": clamp_bounds(pending.clamps, steps), "depth_multiplier": 1,
         **({"bias_error": error} if error else {})}, steps.rule)
+    if map_of != index:
+        builder.emit("RESHAPE", (map_of,), index, {"shape": builder.tensors[index].shape}, "exact")
     return result
 
 

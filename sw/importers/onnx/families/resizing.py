@@ -21,6 +21,7 @@ from kaniwa.importers.onnx.values import (
     Moved,
     Pending,
     Steps,
+    Stored,
     Value,
     channel_last,
     moved,
@@ -136,6 +137,12 @@ def _nearest(builder: Builder, node: Node, value: Moved, wanted: tuple[int, ...]
     return same_kind(builder, value, index, name, wanted, form)
 
 
+def _form(stored: Stored, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """Channels last of maps whose rows and columns are resized, else as it is stored."""
+    maps = len(wanted) == 4 and wanted[:2] == stored.shape[:2]
+    return channel_last(4) if maps else stored.first
+
+
 def _in_form(attributes: dict[str, object], form: tuple[int, ...]) -> dict[str, object]:
     """The attributes of axes in the order of ``form``."""
     scales, region = attributes["scales"], attributes["region"]
@@ -147,7 +154,7 @@ def _in_form(attributes: dict[str, object], form: tuple[int, ...]) -> dict[str, 
 
 def _moved(builder: Builder, node: Node, value: Moved, wanted: tuple[int, ...],
            attributes: dict[str, object]) -> Moved:
-    form, name = value.stored.first, node.outputs[0]
+    form, name = _form(value.stored, wanted), node.outputs[0]
     source = builder.tensors[builder.form(value.stored, form)]
     index = builder.tensor(name, moved(wanted, form), source.dtype, source.quantization)
     builder.emit("RESIZE", (source.id,), index, _in_form(attributes, form), "exact")
@@ -159,7 +166,7 @@ def lower_resize(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     """To RESIZE, which interpolates."""
     x = pending.operands[0]
     assert isinstance(x, (Dequantized, Floats))
-    form = x.stored.first
+    form = _form(x.stored, pending.shape)
     source = builder.form(x.stored, form)
     index, result = builder.made(name, pending.shape, form, steps)
     builder.emit("RESIZE", (source,), index, {
