@@ -142,6 +142,19 @@ def _layer_norm(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.node("LayerNormalization", [x, b.numbers(shape[3]), b.numbers(shape[3])]), shape
 
 
+def _root_norm(kind: str) -> Step:
+    def step(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
+        if kind == "RMSNormalization":
+            b.opset = 23
+        return b.node(kind, [x, b.numbers(shape[3])], axis=-1, epsilon=1e-5), shape
+
+    return step
+
+
+def _unit_length(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
+    return b.node("LpNormalization", [x], axis=b.pick(1, 3), p=2), shape
+
+
 def _batch_norm(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
     variance = b.constant(b.rng.uniform(0.3, 2, shape[1]).astype(np.float32))
     x = b.node("Relu", [x]) if b.pick(0, 1) else x
@@ -307,6 +320,8 @@ OPERATORS: dict[str, Step] = {
     **{kind: _position(kind) for kind in ("ArgMax", "ArgMin")}, "TopK": _top,
     "Softmax": _softmax("Softmax"), "LogSoftmax": _softmax("LogSoftmax"),
     "LayerNormalization": _layer_norm, "BatchNormalization": _batch_norm,
+    **{kind: _root_norm(kind) for kind in ("SimplifiedLayerNormalization", "RMSNormalization")},
+    "LpNormalization": _unit_length,
     "InstanceNormalization": _instance_norm, "GroupNormalization": _group_norm,
     "Max": _extreme("Max"), "Min": _extreme("Min"), "Concat": _concat,
     **{kind: _moved(kind) for kind in ("Transpose", "Flatten", "Squeeze", "Unsqueeze", "Reshape",
