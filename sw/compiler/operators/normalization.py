@@ -5,7 +5,7 @@ from __future__ import annotations
 from kaniwa.compiler.operators.limits import int8_activations, some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.rewriting import as_it_is
-from kaniwa.compiler.vector.layer_norm import layer_norm_of, rms_norm_of
+from kaniwa.compiler.vector.layer_norm import layer_norm_of, map_norm_of, rms_norm_of
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
@@ -18,6 +18,14 @@ def normal_rows(graph: Graph, op: Op) -> str | None:
         "quantization; change these")
 
 
+def normal_map(graph: Graph, op: Op) -> str | None:
+    """One group of one image, of at most 65,536 values; epsilon is above 0, Scale below some 2^15
+    steps of the output by the root of their number."""
+    return None if map_norm_of(graph, op) is not None else (
+        "several groups or images, more than 65536 values, an epsilon of 0, or one or a Scale far "
+        "too large for the quantization; change these")
+
+
 def rows_by_root(graph: Graph, op: Op) -> str | None:
     """Rows have at most 4,096 values, Scale is below 2^12 steps of the output."""
     return None if rms_norm_of(graph, op) is not None else (
@@ -27,6 +35,8 @@ def rows_by_root(graph: Graph, op: Op) -> str | None:
 
 OPERATORS = (
     DeviceOperator("LAYER_NORM", (int8_activations, some_elements, normal_rows), as_it_is,
+                   onnx=True),
+    DeviceOperator("GROUP_NORM", (int8_activations, some_elements, normal_map), as_it_is,
                    onnx=True),
     DeviceOperator("RMS_NORM", (int8_activations, some_elements, rows_by_root), as_it_is,
                    onnx=True),

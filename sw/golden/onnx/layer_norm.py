@@ -1,4 +1,5 @@
-"""LAYER_NORM of 8 bits in quantised ONNX models, in fixed point: rule ``qdq_fixed_point``.
+"""LAYER_NORM of 8 bits in quantised ONNX models, in fixed point: rule ``qdq_fixed_point``; and
+GROUP_NORM of one group, which is the same with a whole map as its row.
 
 A root is no rational number, so no fixed number of bits decides how an exact value is rounded; as
 for SOFTMAX (``onnx_softmax``) the rule says how the value is computed. Of a row of n integers q,
@@ -20,7 +21,7 @@ and Scale / (sy·√n) is in place of Scale / sy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,10 +31,12 @@ from kaniwa.golden.onnx.qdq import finish_integers
 from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.golden.registry import Call, kernel, quantization
 
-__all__ = ["RULE", "LayerNormNumbers", "LONGEST_ROW", "layer_norm", "layer_norm_numbers"]
+__all__ = ["RULE", "LayerNormNumbers", "LARGEST_MAP", "LONGEST_ROW", "layer_norm",
+           "layer_norm_numbers", "map_norm", "map_norm_numbers"]
 
 SHORT_ROW = 256             # v is below 2^30 then, and no value more than 16 deviations away
 LONGEST_ROW = 4096
+LARGEST_MAP = 1 << 16       # values; the sum of squares of differences is below 2^30 then
 MOST_SHIFT = 28             # of v and c, an even number
 LEAST_RESULT_BITS = 12
 
@@ -58,20 +61,34 @@ def layer_norm_numbers(gain: np.ndarray, bias: np.ndarray | None, epsilon: float
                        output_scale: float) -> LayerNormNumbers | None:
     """The numbers for Scale and B, float32 [n]; None where the rule has none: of rows longer than
     LONGEST_ROW, without epsilon or with one too large, or with too large a gain."""
-    count = gain.size
+    return _numbers(gain, bias, epsilon, scale, output_scale, gain.size, LEAST_RESULT_BITS + 1
+                    ) if gain.size <= LONGEST_ROW else None
+
+
+def map_norm_numbers(gain: np.ndarray, bias: np.ndarray, epsilon: float, scale: float,
+                     output_scale: float, count: int) -> LayerNormNumbers | None:
+    """The numbers of each channel for a map of so many values; None where the rule has none: of
+    maps of more than LARGEST_MAP, and else as of ``layer_norm_numbers``."""
+    return _numbers(gain, bias, epsilon, scale, output_scale, count, LEAST_RESULT_BITS
+                    ) if count <= LARGEST_MAP else None
+
+
+def _numbers(gain: np.ndarray, bias: np.ndarray | None, epsilon: float, scale: float,
+             output_scale: float, count: int, least_bits: int) -> LayerNormNumbers | None:
+    """``least_bits`` of results behind the point, of long rows."""
     is_long = count > SHORT_ROW
     wanted = count * (1 if is_long else count) * epsilon / scale**2
     gains = gain.astype(np.float64).reshape(-1) / output_scale
     largest = float(np.abs(gains).max())
-    if not (count <= LONGEST_ROW and 0 < wanted < 2.0**30 and 0 < largest < 2.0**20):
+    if not (0 < wanted < 2.0**30 and 0 < largest < 2.0**20):
         return None
     shift = min((30 - math.frexp(wanted)[1]) // 2 * 2, MOST_SHIFT)
     # No value is more than √n deviations away.
     bits = min(27 - math.frexp(math.sqrt(count) * largest)[1] if is_long
                else 28 - math.frexp(16 * largest)[1], 20)
-    if bits < LEAST_RESULT_BITS + is_long:       # and so one bit less is left, of 31
+    if bits < (least_bits if is_long else LEAST_RESULT_BITS):
         return None
-    biases = np.zeros(count) if bias is None else (
+    biases = np.zeros(gain.size) if bias is None else (
         bias.astype(np.float64).reshape(-1) / output_scale)
     # What is beyond 2^30 is beyond every result's clamp, whatever is added.
     limited = np.clip(np.rint(np.ldexp(biases, bits)), -(2.0**30), 2.0**30)
@@ -105,10 +122,19 @@ def layer_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
     under_root = shifted >> 2
     root, left = inverse_square_root(under_root)
     # The root's two highest bits are 0; 2^z is 4 times what is under it.
-    places = np.maximum(deviation_bits(count) - 2 - 1 + left + shift // 2, 0)
-    deviation = multiply((count * wide - total) << places, root << 2)
+    places = deviation_bits(count) - 2 - 1 + left + shift // 2
+    factor = (root << 2) >> np.maximum(-places, 0)      # of maps alone less than 0
+    deviation = multiply((count * wide - total) << np.maximum(places, 0), factor)
     result = multiply(deviation, numbers.gains) + numbers.biases
     return (result + (1 << (numbers.result_bits - 1))) >> numbers.result_bits
+
+
+def map_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
+    """``layer_norm`` of a map [..., C] as one row, with a gain and a bias of each channel."""
+    pixels = x.size // x.shape[-1]
+    of_row = replace(numbers, gains=np.tile(numbers.gains, pixels),
+                     biases=np.tile(numbers.biases, pixels))
+    return layer_norm(x.reshape(1, -1), of_row).reshape(x.shape)
 
 
 def _around_mean(count: int, total: np.ndarray, squares: np.ndarray,
@@ -134,3 +160,13 @@ def _layer_norm(call: Call) -> np.ndarray:
     if numbers is None:
         raise OverflowError(f"rule {RULE} has no numbers for this Scale, epsilon and quantization")
     return finish_integers(call, layer_norm(call.value(0), numbers))
+
+
+@kernel("GROUP_NORM", rule=RULE)
+def _map_norm(call: Call) -> np.ndarray:
+    x = call.value(0)
+    numbers = map_norm_numbers(call.value(1), call.value(2), call.attribute("epsilon"),
+                               call.quantization(0).scale, quantization(call.output).scale, x.size)
+    if numbers is None or call.attribute("groups") != 1 or x.shape[0] != 1:
+        raise OverflowError(f"rule {RULE} has no numbers for these groups and their quantization")
+    return finish_integers(call, map_norm(x, numbers))

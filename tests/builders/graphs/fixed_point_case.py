@@ -1,13 +1,15 @@
-"""SOFTMAX, LAYER_NORM and RMS_NORM of quantised ONNX models as graphs of one operator."""
+"""SOFTMAX, LAYER_NORM, GROUP_NORM and RMS_NORM of quantised ONNX models as graphs of one operator."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["fixed_softmax", "layer_norm", "random_case", "rms_norm", "values"]
+__all__ = ["fixed_softmax", "layer_norm", "map_norm", "random_case", "rms_norm", "values"]
 
 INT8 = (-128, 127)
 
@@ -37,6 +39,16 @@ def layer_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarr
     return Graph("norm", tuple(tensors), (op,), (0,), (1,), "0" * 64)
 
 
+def map_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarray,
+             bias: np.ndarray, epsilon: float = 1e-5, zero_point: int = 0,
+             bounds: tuple[int, int] = INT8) -> Graph:
+    """A GROUP_NORM of one group; ``gain`` and ``bias`` are float32 [channels]."""
+    graph = layer_norm(shape, scale, step, gain, bias, epsilon, zero_point, bounds)
+    op = Op("GROUP_NORM", "norm", (0, 2, 3), (1,),
+            {"epsilon": epsilon, "bounds": bounds, "groups": 1}, RULE, 0)
+    return replace(graph, ops=(op,))
+
+
 def rms_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarray,
              epsilon: float = 1e-5, zero_point: int = 0, bounds: tuple[int, int] = INT8,
              of_input: int = 3) -> Graph:
@@ -64,6 +76,9 @@ def random_case(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> 
                         float(rng.choice([0, 1e-5, 1e-3])), zero_point, bounds,
                         int(rng.choice([-128, 0, rng.integers(-128, 128)])))
     gain, bias = (rng.normal(mean, 0.5, shape[-1:]).astype(np.float32) for mean in (1, 0))
+    if kind == "GROUP_NORM":
+        return map_norm(shape, scale, float(10 ** rng.uniform(-1.6, -0.5)), gain, bias,
+                        float(rng.choice([1e-5, 1e-3])), zero_point, bounds)
     return layer_norm(shape, scale, float(10 ** rng.uniform(-2.3, -0.5)), gain,
                       bias if rng.random() < 0.7 else None,
                       float(rng.choice([1e-5, 1e-12, 1e-3])), zero_point, bounds)

@@ -8,7 +8,11 @@ from math import prod
 import numpy as np
 
 from kaniwa.errors import ModelError
-from kaniwa.golden.onnx.layer_norm import RULE as FIXED_POINT, layer_norm_numbers
+from kaniwa.golden.onnx.layer_norm import (
+    RULE as FIXED_POINT,
+    layer_norm_numbers,
+    map_norm_numbers,
+)
 from kaniwa.golden.onnx.rms_norm import rms_norm_numbers
 from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.builder import Builder
@@ -182,7 +186,7 @@ def lower_batch_normalization(builder: Builder, pending: Pending, steps: Steps,
                               name: str) -> Integers:
     """To DEPTHWISE_CONV_2D of one pixel for quantised values, else to BATCH_NORM, channels last."""
     return _as_convolution(builder, pending, steps, name) or _by_channel(
-        builder, pending, steps, name, "BATCH_NORM")
+        builder, pending, steps, name, "BATCH_NORM", steps.rule)
 
 
 def _as_convolution(builder: Builder, pending: Pending, steps: Steps,
@@ -243,12 +247,21 @@ def _numbers(builder: Builder, value: Value | None) -> np.ndarray:
 @lowers("InstanceNormalization", "GroupNormalization", to_float=True)
 def lower_group_normalization(builder: Builder, pending: Pending, steps: Steps,
                               name: str) -> Integers:
-    """To GROUP_NORM, channels last."""
-    return _by_channel(builder, pending, steps, name, "GROUP_NORM")
+    """To GROUP_NORM, channels last; one group is of rule ``qdq_fixed_point`` where that has numbers
+    for it."""
+    (x, *constants), attributes = pending.operands, pending.node.attributes
+    rule = steps.rule
+    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8 and (
+            attributes["groups"] == pending.shape[0] == 1):
+        gain, bias = (_numbers(builder, value) for value in constants)
+        if map_norm_numbers(gain, bias, attributes["epsilon"], x.steps.scales[0], steps.scales[0],
+                            prod(pending.shape)):
+            rule = FIXED_POINT
+    return _by_channel(builder, pending, steps, name, "GROUP_NORM", rule)
 
 
-def _by_channel(builder: Builder, pending: Pending, steps: Steps, name: str,
-                kind: str) -> Integers:
+def _by_channel(builder: Builder, pending: Pending, steps: Steps, name: str, kind: str,
+                rule: str) -> Integers:
     x, *constants = pending.operands
     assert isinstance(x, (Dequantized, Floats))
     form = channel_last(len(pending.shape))
@@ -258,5 +271,5 @@ def _by_channel(builder: Builder, pending: Pending, steps: Steps, name: str,
         inputs.append(builder.form(constant.stored, constant.stored.first))
     index, result = builder.made(name, pending.shape, form, steps)
     builder.emit(kind, tuple(inputs), index, {
-        **pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
+        **pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
     return result

@@ -1,4 +1,5 @@
-"""LAYER_NORM and RMS_NORM for the vector unit, R rows at a time, one in each lane."""
+"""LAYER_NORM, GROUP_NORM of one group and RMS_NORM for the vector unit, R rows at a time, one in each
+lane."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.units.vector.builder import Builder, Pointer, Register
-from kaniwa.units.vector.isa import BLOCK_WORDS, SCALAR, Function, Shift, Width
+from kaniwa.units.vector.isa import BLOCK_WORDS, SCALAR, Function, Reduce, Shift, Width
 from kaniwa.units.vector.kernels.fixedpoint import inverse_square_root
 from kaniwa.units.vector.kernels.tiles import Tiles
 
@@ -14,13 +15,15 @@ __all__ = ["LayerNormPlaces", "LayerNormResult", "layer_norm_rows"]
 
 SHORT_ROW = 256      # columns that registers hold at once
 PARTS = SHORT_ROW // BLOCK_WORDS
+NOT_SHIFTED_RIGHT = 4096    # values of which deviations are never shifted right
 WRITTEN_OUT = 20     # parts of rows that a program has instructions of their own for
 
 
 @dataclass(frozen=True)
 class LayerNormPlaces:
     """Addresses: of ``x`` and ``y``, tiles of int8; of ``constants``, int32 for each
-    column, gains and then biases with the zero point; and of an int32 for each row: less its sum,
+    column, gains and then biases with the zero point, of a map behind a 1 for each lane that has a
+    row of the last tile, else 0; and of an int32 for each row: less its sum,
     its sum of squares (later the root), and by how much deviations are shifted."""
 
     x: int
@@ -35,7 +38,7 @@ class LayerNormPlaces:
 class LayerNormResult:
     """Rule ``qdq_fixed_point``: ``epsilon`` with ``shift`` bits behind the point, at most 28; the
     ``bits`` of results behind it, which biases have, too; limits of a result. ``zero_point``: of
-    the values of RMS_NORM, else differences are to a row's mean."""
+    the values of RMS_NORM, else differences are to a row's mean. ``is_map``: all rows are one."""
 
     epsilon: int
     shift: int
@@ -43,6 +46,7 @@ class LayerNormResult:
     low: int
     high: int
     zero_point: int | None = None
+    is_map: bool = False
 
 
 def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPlaces,
@@ -53,8 +57,10 @@ def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPl
     of more than SHORT_ROW columns come in blocks of so many.
     """
     k = Builder(config)
-    rows = _Rows(k, tiles, result.zero_point)
+    rows = _Rows(k, tiles, result)
     (rows.sums if rows.sizes else rows.long_sums)(places)
+    if result.is_map:
+        rows.sums_of_map(places)
     rows.roots(places, result)
     rows.results(places, result)
     return k.finish()
@@ -63,9 +69,10 @@ def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPl
 class _Rows:
     """Tiles, whose columns come a register at a time."""
 
-    def __init__(self, k: Builder, tiles: Tiles, zero_point: int | None) -> None:
-        self._zero_point = zero_point
+    def __init__(self, k: Builder, tiles: Tiles, result: LayerNormResult) -> None:
+        self._zero_point, self._is_map = result.zero_point, result.is_map
         self._k, self._tiles, self._columns, self._groups = k, tiles, tiles.columns, tiles.count
+        self._count = tiles.columns * (tiles.rows if result.is_map else 1)      # of a mean
         self.sizes = tiles.sizes(PARTS) if tiles.columns <= SHORT_ROW else []    # of short rows
         # Registers of a block of long rows. A last tile and a last block have instructions of their
         # own; with both the program would not fit.
@@ -124,10 +131,10 @@ class _Rows:
             k.load(spread, of_squares, Width.INT32)
             if self._zero_point is not None:
                 k.multiply(total, total, 2 * self._zero_point, plus=spread)
-                k.add(spread, total, self._columns * self._zero_point**2)
-            elif self.sizes:
+                k.add(spread, total, self._count * self._zero_point**2)
+            elif self._count <= SHORT_ROW:
                 k.multiply(total, total, total)
-                k.multiply(spread, spread, self._columns)
+                k.multiply(spread, spread, self._count)
                 k.subtract(spread, spread, total)
             else:
                 self._around_mean(spread, right, total, root)
@@ -141,18 +148,25 @@ class _Rows:
             k.shift_right(total, total, bits)
             k.shift_left(spread, spread, shift)
             k.add(spread, spread, total)
-            if self._zero_point is None and not self.sizes:
+            if self._zero_point is None and self._count > SHORT_ROW:
                 self._less_square(spread, right, shift, root)
             k.shift_right(spread, spread, 2)
             inverse_square_root(k, root, right, spread, spare)
             k.shift_left(root, root, 2)
-            k.store(root, of_squares, Width.INT32, step)
+            if self._count <= NOT_SHIFTED_RIGHT:
+                k.store(root, of_squares, Width.INT32, step)
             k.shift_right(shift, shift, 1)
             k.subtract(shift, shift, right)
             k.add(shift, shift, self._deviation_bits() - 2 - 1)
+            if self._count > NOT_SHIFTED_RIGHT:
+                k.subtract(bits, 0, shift)
+                k.maximum(bits, bits, 0)
+                k.maximum(shift, shift, 0)
+                k.shift_right(root, root, bits)
+                k.store(root, of_squares, Width.INT32, step)
             k.store(shift, of_shifts, Width.INT32, step)
 
-        whole, rest = divmod(self._groups, BLOCK_WORDS)
+        whole, rest = divmod(1 if self._is_map else self._groups, BLOCK_WORDS)
         if whole:
             with k.loop(whole):
                 part(BLOCK_WORDS)
@@ -166,29 +180,62 @@ class _Rows:
         1."""
         if self._zero_point is not None:
             return 29
-        return 25 if self.sizes else 29 - (self._columns - 1).bit_length()
+        return 25 if self._count <= SHORT_ROW else 29 - (self._count - 1).bit_length()
 
     def _around_mean(self, squares: Register, rest: Register, total: Register,
                      spare: Register) -> None:
         """The sum of ``squares`` of differences to an integer next to the mean, and ``rest``, less
         their sum; of those of values, and of less their ``total``."""
         k = self._k
-        k.multiply(spare, total, round(2**31 / self._columns), Shift.UP_31)
-        k.multiply(rest, spare, -self._columns, plus=total)
+        k.multiply(spare, total, round(2**31 / self._count), Shift.UP_31)
+        k.multiply(rest, spare, -self._count, plus=total)
         k.add(total, total, rest)
         k.multiply(total, total, spare)
         k.subtract(squares, squares, total)
 
     def _less_square(self, d: Register, rest: Register, shift: Register, spare: Register) -> None:
         """d less (``rest`` * 2^(``shift`` / 2))^2 / n. Both factors have 31 bits at most."""
-        k, columns = self._k, self._columns
-        more = 12 if columns <= 512 else 11 if columns <= 2048 else 10
+        k, count = self._k, self._count
+        more = next(12 - i for i in range(5) if count <= 512 << 2 * i)
         k.shift_right(spare, shift, 1)
         k.add(spare, spare, more)
         k.shift_left(rest, rest, spare)
-        k.multiply(spare, rest, round(2**(62 - 2 * more) / columns), Shift.UP_31)
+        k.multiply(spare, rest, round(2**(62 - 2 * more) / count), Shift.UP_31)
         k.multiply(spare, spare, rest, Shift.UP_31)
         k.subtract(d, d, spare)
+
+    def sums_of_map(self, places: LayerNormPlaces) -> None:
+        """The sums of all rows in place of those of the first ones, in every lane."""
+        k, rest = self._k, self._tiles.rows % self._tiles.lanes
+        lanes, value, more = k.vector(), k.vector(), k.scalar()
+        if rest:        # a last tile has lanes without a row
+            first = k.pointer(places.constants)
+            k.length(k.lanes)
+            k.load(lanes, first, Width.INT32)
+            k.release(first)
+        for place in (places.totals, places.squares):
+            source, total = k.pointer(place), k.scalar()
+            k.length(k.lanes)
+            k.constant(total, 0)
+            whole, left = divmod(self._groups - bool(rest), BLOCK_WORDS)
+            for times, count, last in ((whole, BLOCK_WORDS, False), (left > 0, left, False),
+                                       (rest > 0, 1, True)):
+                if not times:
+                    continue
+                with k.loop(times):
+                    k.length(count * k.lanes)
+                    k.load(value, source, Width.INT32, 4 * count * k.lanes)
+                    if last:
+                        k.multiply(value, value, lanes)
+                    k.compute(Function.ADD, more, value, reduce=Reduce.GROUPS)
+                    k.add(total, total, more)
+            k.compute(Function.ADD, total, total, reduce=Reduce.LANES)
+            k.point(source, place)
+            k.length(k.lanes)
+            k.store(total, source, Width.INT32)
+            k.release(source)
+            k.free(total)
+        k.free(lanes, value, more)
 
     def long_sums(self, places: LayerNormPlaces) -> None:
         """``sums``, of a tile after the other, whose parts are words of a register."""
@@ -229,7 +276,8 @@ class _Rows:
         """Deviations of each row, times root and gain, plus bias: block by block of the columns."""
         k, tiles = self._k, self._tiles
         blocks = [(1, self.sizes)] if self.sizes else tiles.blocks(self._parts)
-        constants = [k.pointer(places.constants + 4 * first) for first in (0, self._columns)]
+        begin = places.constants + (4 * k.lanes if self._is_map else 0)
+        constants = [k.pointer(begin + 4 * first) for first in (0, self._columns)]
         own = [k.pointer(place) for place in (places.totals, places.squares, places.shifts)]
         moved = k.pointer(places.x), k.pointer(places.y)
         for times, sizes in blocks:
@@ -238,7 +286,7 @@ class _Rows:
                 if len(blocks) > 1 or times > 1:     # back to the first tile
                     for pointer in moved:
                         k.advance(pointer, sum(sizes) - tiles.count * tiles.lanes * tiles.pitch)
-                    for pointer in own:
+                    for pointer in () if self._is_map else own:
                         k.advance(pointer, -4 * tiles.count * k.lanes)
 
     def _block(self, sizes: list[int], constants: list[Pointer], own: list[Pointer],
@@ -252,15 +300,16 @@ class _Rows:
                 k.length(count * k.lanes)
                 k.load(register, pointer, Width.INT32, 4 * count, everywhere=True)
         scalars = total, root, shift = [k.scalar() for _ in range(3)]
+        step = 0 if self._is_map else 4 * k.lanes
         for times, tile in self._tiles.repeated(k, 1):
             with k.loop(times):
                 for scalar, pointer in zip(scalars, own, strict=True):
-                    k.load(scalar, pointer, Width.INT32, 4 * k.lanes)
+                    k.load(scalar, pointer, Width.INT32, step)
                 self._load(values, source, tile, sizes)
                 for part, value in enumerate(values):
                     self._tiles.length(k, sizes[part], tile)
                     if self._zero_point is None:
-                        k.multiply(value, value, self._columns, plus=total)
+                        k.multiply(value, value, self._count, plus=total)
                     else:
                         k.add(value, value, -self._zero_point)
                     k.shift_left(value, value, shift)

@@ -10,7 +10,7 @@ from builders.files.onnx_models import OnnxBuilder
 from builders.graphs.fixed_point_case import fixed_softmax, layer_norm, random_case, values
 
 from kaniwa.compiler.pipeline import compile
-from kaniwa.compiler.vector.layer_norm import layer_norm_of, rms_norm_of
+from kaniwa.compiler.vector.layer_norm import layer_norm_of, map_norm_of, rms_norm_of
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -77,6 +77,32 @@ def test_a_layer_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int)
     assert compared > 40_000 // 20 * columns
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 2), (1, 9, 7), (1, 24, 24, 64), (1, 21845, 3),
+                                   (1, 65536, 1)], ids=str)
+def test_a_norm_of_a_map_is_the_exact_value_rounded_but_next_to_a_tie(
+        shape: tuple[int, ...]) -> None:
+    rng, compared = np.random.default_rng(sum(shape)), 0
+    for _ in range(20):
+        graph = random_case("GROUP_NORM", shape, rng)
+        gain, bias = (graph.tensors[i].data for i in (2, 3))
+        epsilon = graph.ops[0].attributes["epsilon"]
+        scale, step = (graph.tensors[i].quantization.scale for i in (0, 1))
+        assert gain is not None and bias is not None and isinstance(epsilon, float)
+        numbers = onnx_layer_norm.map_norm_numbers(gain, bias, epsilon, scale, step,
+                                                   int(np.prod(shape)))
+        if numbers is None:
+            continue
+        for x in values(shape, rng):
+            real = x * np.float64(scale)
+            real = (real - real.mean()) / np.sqrt(real.var() + epsilon)
+            real = (real * gain + bias) / step
+            inside = np.abs(real) < 256      # beyond that it is clamped
+            apart = np.abs(onnx_layer_norm.map_norm(x, numbers) - real)[inside]
+            assert apart.max(initial=0) <= 0.5 + 2.0**-11
+            compared += 1
+    assert compared >= 40
+
+
 @pytest.mark.parametrize("columns", [1, 2, 24, 100, 256, 384, 4096])
 def test_an_rms_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int) -> None:
     rng, compared = np.random.default_rng(columns), 0
@@ -130,9 +156,12 @@ SHAPES = [(1, 10), (10,), (1, 1), (1, 64), (2, 5, 7, 33), (4, 24, 24), (64, 1), 
 
 
 LONG = [(9, 480), (3, 257), (16, 384), (9, 519), (1, 1024), (11, 772), (3, 4096)]
+MAPS = [(1, 4, 6, 8), (1, 1, 1, 5), (1, 7, 7, 24), (1, 5, 3, 33), (1, 9, 9, 300), (1, 40, 16),
+        (1, 1000, 1), (1, 24, 24, 96), (1, 11, 64)]
 CASES = [*(("SOFTMAX", shape) for shape in (*SHAPES, (17, 256), (9, 480))),
          *((kind, shape) for kind in ("LAYER_NORM", "RMS_NORM")
-           for shape in (*SHAPES, (17, 256), *LONG))]
+           for shape in (*SHAPES, (17, 256), *LONG)),
+         *(("GROUP_NORM", shape) for shape in MAPS)]
 
 
 @pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
@@ -141,9 +170,10 @@ def test_the_vector_unit_equals_golden(config: AcceleratorConfig, kind: str,
                                        shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(sum(shape))
     compared = 0
-    while compared < (1 if shape in LONG else 4):
+    while compared < (1 if shape in (*LONG, *MAPS) else 4):
         graph = random_case(kind, shape, rng)
-        numbers_of = {"LAYER_NORM": layer_norm_of, "RMS_NORM": rms_norm_of}.get(kind)
+        numbers_of = {"LAYER_NORM": layer_norm_of, "RMS_NORM": rms_norm_of,
+                      "GROUP_NORM": map_norm_of}.get(kind)
         if numbers_of is None or numbers_of(graph, graph.ops[0]):
             assert_equals_golden(graph, config, rng)
             compared += 1
