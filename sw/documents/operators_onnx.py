@@ -19,6 +19,7 @@ LIMITS = {
     "DIV": "on the accelerator a divisor is one constant number",
     "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 480",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",
+    "GROUP_NORM": "on the accelerator, with a vector unit, one group of up to 65,536 values",
     "RMS_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",
     "LSTM": _CELL,
     "GRU": f"{_CELL}, with linear_before_reset",

@@ -83,8 +83,9 @@ def pieces_layer(lowering: Lowering) -> Lowered:
         stages.add(_layer(lowering, piece))
     macs = int(str(lowering.op.attributes["macs"]))
     made = stages.finish(macs=macs)
+    # Weights and biases are in the streams of the stages.
     return PiecesLayer(**{f.name: getattr(made, f.name) for f in fields(made)} | {
-        "op": lowering.source_kind}), stages.tensors
+        "op": lowering.source_kind, "reads": lowering.stored.inputs[:1]}), stages.tensors
 
 
 def _layer(lowering: Lowering, piece: Piece) -> ArrayLayer:

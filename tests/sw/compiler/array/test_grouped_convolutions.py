@@ -37,6 +37,13 @@ def test_a_grouped_convolution_takes_a_part_of_the_cycles_of_a_dense_one() -> No
     assert cycles[2] < cycles[0] / 7
 
 
+def test_weights_are_in_memory_once() -> None:
+    b = GraphBuilder()
+    x = b.tensor((1, 6, 6, 128))
+    program = compile(b.graph((x,), (grouped(b, x, 4, 128),)), "base")
+    assert 0.9 * program.weights < program.weight_bytes < 1.2 * program.weights
+
+
 def test_a_multiplier_of_channels_does_not_multiply_with_all_channels() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 16, 16, 64))
