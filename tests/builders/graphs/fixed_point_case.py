@@ -1,4 +1,4 @@
-"""SOFTMAX, LAYER_NORM, GROUP_NORM and RMS_NORM of quantised ONNX models as graphs of one operator."""
+"""SOFTMAX and normalisations of quantised ONNX models as graphs of one operator."""
 
 from __future__ import annotations
 

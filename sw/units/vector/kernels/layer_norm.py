@@ -1,5 +1,4 @@
-"""LAYER_NORM, GROUP_NORM of one group and RMS_NORM for the vector unit, R rows at a time, one in each
-lane."""
+"""LAYER_NORM, RMS_NORM and GROUP_NORM of one group for the vector unit, a row in each lane."""
 
 from __future__ import annotations
 
