@@ -120,6 +120,8 @@ def _unit_length(pieces: _Pieces, node: Any) -> Joined | None:
     norm = pieces.maker(length, "ReduceL2")
     if norm is None or norm.input[0] != x or (axis := pieces.axis(norm)) is None:
         return None
+    if pieces.shapes.get(x) != pieces.shapes.get(node.output[0], pieces.shapes.get(x)):
+        return None     # an Expand has made more of it
     return node, [helper.make_node("LpNormalization", [x], node.output, name=node.name, axis=axis,
                                    p=2)], []
 

@@ -32,6 +32,7 @@ __all__ = ["onnx_inputs", "quantize_onnx"]
 # ONNX's numbers of element types that an input may have here; float16 becomes float32.
 DTYPES = {1: "float32", 10: "float32", 6: "int32", 7: "int64", 9: "bool"}
 RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are named
+SUMS = ("ReduceMean", "ReduceSum")     # which it would leave in float32, too
 SIGNS = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16",
          "int4": "QInt4"}
 WARNINGS, ERRORS = 2, 3     # severities of what ONNX Runtime prints; WARNINGS is its default
@@ -141,8 +142,8 @@ def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], l
     named = None
     if kinds & RECURRENT:
         named = sorted(kinds)
-    elif kinds.intersection(NORMALIZATIONS):
-        named = sorted({*_quantised_by_itself(), *NORMALIZATIONS})
+    elif kinds.intersection(more := (*NORMALIZATIONS, *SUMS)):
+        named = sorted({*_quantised_by_itself(), *more})
     return (named, order,
             [name for name, each in names.items() if recipe.stays_in_float(each)])
 

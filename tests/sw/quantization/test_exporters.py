@@ -7,6 +7,7 @@ import tflite
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+import kaniwa
 from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING, ModelBuilder
 from kaniwa.cli import verbs
 from kaniwa.errors import ModelError
@@ -324,3 +325,24 @@ def test_pieces_that_mean_something_else_stay(tmp_path, change):
     _, made = calibrated(tmp_path, model, 1, 3, 20)
     assert "Div" in (kinds := {node.op_type for node in onnx.load(made).graph.node})
     assert "LpNormalization" not in kinds
+
+
+def test_sums_and_means_are_quantised(tmp_path):
+    """Split attention: two halves of channels are added up, and then averaged."""
+    rng = np.random.default_rng(9)
+    nodes = [helper.make_node("Conv", ["x", "k"], ["c"]),
+             helper.make_node("Reshape", ["c", "halves"], ["h"]),
+             helper.make_node("ReduceSum", ["h", "first"], ["s"], keepdims=0),
+             helper.make_node("ReduceMean", ["s"], ["m"], axes=[2, 3], keepdims=1),
+             helper.make_node("Conv", ["m", "k2"], ["y"])]
+    model = onnx_file(tmp_path / "split.onnx", nodes, {
+        "k": rng.normal(size=(2 * CHANNELS, 3, 1, 1)), "k2": rng.normal(size=(5, CHANNELS, 1, 1))})
+    proto = onnx.load(model)
+    proto.graph.initializer.extend([
+        numpy_helper.from_array(np.array([1, 2, CHANNELS, SIDE, SIDE]), "halves"),
+        numpy_helper.from_array(np.array([1]), "first")])
+    onnx.save(proto, model)
+    _, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    program = kaniwa.compile(made, target="base")
+    assert not {op.kind for op in program.host_ops} & {"SUM", "MEAN", "AVERAGE_POOL_2D"}
+    assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0

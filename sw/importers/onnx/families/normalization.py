@@ -227,6 +227,7 @@ def _as_convolution(builder: Builder, pending: Pending, steps: Steps,
         shape = (1, 1, prod(moved(pending.shape, form)[:-1]), count)
         source = builder.reshaped(source, shape, f"{name}:pixels")
         map_of = builder.tensor(f"{name}:map", shape, *steps.stored_as)
+        builder.store(name, map_of, pending.shape, form, steps)     # the same values
     builder.emit("DEPTHWISE_CONV_2D", (source, weights, offset), map_of, {
         "stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0)), "activation": "NONE",
         "bounds": clamp_bounds(pending.clamps, steps), "depth_multiplier": 1,
