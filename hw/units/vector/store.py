@@ -112,9 +112,17 @@ class VectorStore(Component):
         push = (arrived & (~rows | (part == piece - 1))) | (beat != 0)
         with m.If(push):
             m.d.sync += beat.eq(Mux(beat == pieces, 0, beat + 1))
+        # Which form a piece has comes from a flip-flop: the choice among them is long already.
+        choice = Signal(range(sum(self._pieces.values()) + lanes))
+        first = Signal.like(choice)
+        m.d.comb += first.eq(self._first_form(Mux(self.start, self.kind, kind),
+                                              Mux(self.start, self.rows, rows)))
+        with m.If(self.start | (push & (beat == pieces))):
+            m.d.sync += choice.eq(first)
+        with m.Elif(push):
+            m.d.sync += choice.eq(choice + 1)
         # A lane's bytes move on in each slot; those of lane 2 n are sent after n more of them.
-        forms, choice = [], Signal(range(sum(self._pieces.values()) + lanes))
-        m.d.comb += choice.eq(beat)
+        forms = []
         for lane in range(lanes):
             older = Signal(8 * (piece - 1 + lane // 2), name=f"older_{lane}", reset_less=True)
             line = Cat(self.lane_data[lane][:8], older)
@@ -123,12 +131,19 @@ class VectorStore(Component):
             bytes_of = [line[8 * n:8 * n + 8] for n in range(piece + lane // 2)]
             forms.append(Cat(reversed(bytes_of[lane // 2:])))
         for width, size in BYTES.items():
-            with m.If(~rows & (kind == width)):
-                m.d.comb += choice.eq(len(forms) + beat)
             every = Cat(self.lane_data[n][:8 * size] for n in range(lanes))
             forms.extend(every[8 * piece * n:8 * piece * (n + 1)]
                          for n in range(self._pieces[width]))
         return push, Array(forms)[choice]
+
+    def _first_form(self, kind, rows):
+        """The number of the first form of a piece: those of rows come first, then each width's."""
+        number, numbers = self._config.requant_lanes, {}
+        for width in BYTES:
+            numbers[width] = number
+            number += self._pieces[width]
+        widths = Array(C(numbers.get(width, 0), range(number)) for width in range(4))
+        return Mux(rows, 0, widths[kind])
 
     def _write(self, m, kind, rows, pieces, push, word):
         """Pieces from the queue to memory; 1 where one leaves the queue."""

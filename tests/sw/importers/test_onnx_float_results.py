@@ -22,7 +22,8 @@ KINDS = ("Conv", "Gemm", "MatMul", "MatMul of two", "linear", "Add", "Sub", "Mul
          "Max", "Min", "ConvTranspose", "ReduceSum", "RNN", "LpPool", "GlobalLpPool", "Einsum",
          "Pad", "Resize",
          "BatchNormalization", "InstanceNormalization", "GroupNormalization", "slopes",
-         "AveragePool", "GlobalAveragePool", "ReduceMean", "LayerNormalization", "LSTM", "GRU")
+         "AveragePool", "GlobalAveragePool", "ReduceMean", "LayerNormalization", "RMSNormalization",
+         "SimplifiedLayerNormalization", "LpNormalization", "LSTM", "GRU")
 SIZE = (1, 3, 8, 8)
 
 
