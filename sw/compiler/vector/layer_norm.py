@@ -16,17 +16,21 @@ from kaniwa.golden.onnx.layer_norm import (
     layer_norm_numbers,
     map_norm_numbers,
 )
-from kaniwa.golden.onnx.rms_norm import RmsNormNumbers, rms_norm_numbers
+from kaniwa.golden.onnx.rms_norm import rms_norm_numbers
 from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import table_words
-from kaniwa.units.vector.kernels.layer_norm import LayerNormPlaces, LayerNormResult, layer_norm_rows
+from kaniwa.units.vector.kernels.layer_norm import (
+    SHORT_ROW,
+    LayerNormPlaces,
+    LayerNormResult,
+    layer_norm_rows,
+)
 from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["layer_norm_layer", "layer_norm_of", "map_norm_layer", "map_norm_of", "rms_norm_layer",
            "rms_norm_of"]
 
 INT32_BYTES = 4
-REGISTERS_OF_ROW = 256      # columns that registers hold at once
 
 
 def layer_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
@@ -50,7 +54,7 @@ def map_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
                             quantization(graph.tensors[op.outputs[0]]).scale, prod(x.shape))
 
 
-def rms_norm_of(graph: Graph, op: Op) -> RmsNormNumbers | None:
+def rms_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
     """The numbers of an RMS_NORM of int8; None for another rule's, or where there are none."""
     gain, epsilon = graph.tensors[op.inputs[1]].data, op.attributes["epsilon"]
     if op.rule != RULE or gain is None or not isinstance(epsilon, float):
@@ -61,46 +65,40 @@ def rms_norm_of(graph: Graph, op: Op) -> RmsNormNumbers | None:
 
 def layer_norm_layer(lowering: Lowering) -> Lowered:
     """The layer of a LAYER_NORM."""
-    numbers = layer_norm_of(lowering.graph, lowering.op)
-    assert numbers is not None      # a limit
-    return _rows(lowering, _result(lowering, numbers), numbers.gains, numbers.biases)
+    return _rows(lowering, layer_norm_of(lowering.graph, lowering.op))
 
 
 def map_norm_layer(lowering: Lowering) -> Lowered:
     """The layer of a GROUP_NORM of one group. A row is as many pixels as registers hold."""
-    numbers, shape = map_norm_of(lowering.graph, lowering.op), lowering.x.shape
-    assert numbers is not None      # a limit
-    channels, pixels = shape[-1], prod(shape) // shape[-1]
-    together = max(n for n in range(1, max(REGISTERS_OF_ROW // channels, 1) + 1) if pixels % n == 0)
-    return _rows(lowering, replace(_result(lowering, numbers), is_map=True),
-                 *(np.tile(values, together) for values in (numbers.gains, numbers.biases)))
+    shape = lowering.x.shape
+    pixels, most = prod(shape[:-1]), max(SHORT_ROW // shape[-1], 1)
+    together = max(n for n in range(1, most + 1) if pixels % n == 0)
+    return _rows(lowering, map_norm_of(lowering.graph, lowering.op), is_map=True,
+                 together=together)
 
 
 def rms_norm_layer(lowering: Lowering) -> Lowered:
     """The layer of an RMS_NORM."""
-    numbers = rms_norm_of(lowering.graph, lowering.op)
-    assert numbers is not None      # a limit
-    result = replace(_result(lowering, numbers), zero_point=quantization(lowering.x).zero_point)
-    return _rows(lowering, result, numbers.gains, np.zeros_like(numbers.gains))
+    return _rows(lowering, rms_norm_of(lowering.graph, lowering.op),
+                 zero_point=quantization(lowering.x).zero_point)
 
 
-def _result(lowering: Lowering, numbers: LayerNormNumbers | RmsNormNumbers) -> LayerNormResult:
-    bounds = lowering.op.attributes["bounds"]
-    assert isinstance(bounds, tuple)
-    low, high = bounds
-    return LayerNormResult(numbers.epsilon, numbers.shift, numbers.result_bits, low, high)
-
-
-def _rows(lowering: Lowering, result: LayerNormResult, gains: np.ndarray,
-          biases: np.ndarray) -> Lowered:
-    """The layer over rows that are as long as ``gains``."""
+def _rows(lowering: Lowering, numbers: LayerNormNumbers | None, zero_point: int | None = None,
+          is_map: bool = False, together: int = 1) -> Lowered:
+    """The layer, of which a row has ``together`` times as many columns as there are gains."""
     stored, config, y = lowering.stored, lowering.config, quantization(lowering.y)
-    columns, lanes = len(gains), config.requant_lanes
+    bounds = lowering.op.attributes["bounds"]
+    assert numbers is not None and isinstance(bounds, tuple)      # a limit
+    low, high = bounds
+    result = LayerNormResult(numbers.epsilon, numbers.shift, numbers.result_bits, low, high,
+                             zero_point, is_map)
+    columns, lanes = len(numbers.gains) * together, config.requant_lanes
     rows = prod(lowering.x.shape) // columns
-    in_last = np.arange(lanes) < (rows % lanes or lanes)
+    biases = numbers.biases + (y.zero_point << numbers.result_bits)
+    in_last_tile = (np.arange(lanes) < (rows % lanes or lanes)).astype(np.int64)
     words = table_words(np.concatenate([
-        in_last.astype(np.int64)[:lanes if result.is_map else 0],
-        gains, biases + (y.zero_point << result.bits)]))
+        in_last_tile[:lanes if is_map else 0], np.tile(numbers.gains, together),
+        np.tile(biases, together)]))
     lowering = replace(lowering, stored=replace(stored, inputs=stored.inputs[:1]))
     scratch = dict.fromkeys(("totals", "squares", "shifts"), INT32_BYTES * lanes)
     tiles = Tiles(lanes, rows, columns)

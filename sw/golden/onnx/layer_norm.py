@@ -31,8 +31,8 @@ from kaniwa.golden.onnx.qdq import finish_integers
 from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.golden.registry import Call, kernel, quantization
 
-__all__ = ["RULE", "LayerNormNumbers", "LARGEST_MAP", "LONGEST_ROW", "layer_norm",
-           "layer_norm_numbers", "map_norm", "map_norm_numbers"]
+__all__ = ["RULE", "LayerNormNumbers", "LARGEST_MAP", "LONGEST_ROW", "by_root", "layer_norm",
+           "layer_norm_numbers", "map_norm", "map_norm_numbers", "shift_of"]
 
 SHORT_ROW = 256             # v is below 2^30 then, and no value more than 16 deviations away
 LONGEST_ROW = 4096
@@ -47,7 +47,7 @@ class LayerNormNumbers:
 
     ``epsilon``: c·2^``shift``, below 2^30. ``gains`` and ``biases`` int64 [n]: Scale / sy with
     ``result_bits`` + 6 bits behind the point (of long rows Scale / (sy·√n), with ``result_bits`` +
-    31 - ``deviation_bits``), B / sy with ``result_bits``.
+    31 - ``deviation_bits``; of RMS_NORM as ``rms_norm`` says), B / sy with ``result_bits``.
     """
 
     epsilon: int
@@ -82,7 +82,7 @@ def _numbers(gain: np.ndarray, bias: np.ndarray | None, epsilon: float, scale: f
     largest = float(np.abs(gains).max())
     if not (0 < wanted < 2.0**30 and 0 < largest < 2.0**20):
         return None
-    shift = min((30 - math.frexp(wanted)[1]) // 2 * 2, MOST_SHIFT)
+    shift = shift_of(wanted)
     # No value is more than √n deviations away.
     bits = min(27 - math.frexp(math.sqrt(count) * largest)[1] if is_long
                else 28 - math.frexp(16 * largest)[1], 20)
@@ -96,6 +96,11 @@ def _numbers(gain: np.ndarray, bias: np.ndarray | None, epsilon: float, scale: f
                       bits + 31 - deviation_bits(count))
     return LayerNormNumbers(int(math.ldexp(wanted, shift)), shift,
                             np.rint(scaled).astype(np.int64), limited.astype(np.int64), bits)
+
+
+def shift_of(wanted: float) -> int:
+    """How far c < 2^30 is shifted to the left: an even number."""
+    return min((30 - math.frexp(wanted)[1]) // 2 * 2, MOST_SHIFT)
 
 
 def deviation_bits(count: int) -> int:
@@ -114,17 +119,23 @@ def layer_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
         spread, rest = _around_mean(count, total, squares)
     else:
         spread, rest = count * squares - total**2, None
+    return by_root(count * wide - total, spread, numbers, deviation_bits(count), rest, count)
+
+
+def by_root(differences: np.ndarray, spread: np.ndarray, numbers: LayerNormNumbers, bits: int,
+            rest: np.ndarray | None = None, count: int = 1) -> np.ndarray:
+    """The rule's results of d, by the root of ``spread``, v or a, less ``rest``² / ``count``, plus
+    c. ``bits`` behind the point of d times that root."""
     length = np.frexp(spread.astype(np.float64))[1].astype(np.int64)
     shift = np.minimum(30 - length, numbers.shift) // 2 * 2
     shifted = (spread << shift) + (numbers.epsilon >> (numbers.shift - shift))
     if rest is not None:
         shifted -= _square_by_count(count, rest, shift // 2)
-    under_root = shifted >> 2
-    root, left = inverse_square_root(under_root)
+    root, left = inverse_square_root(shifted >> 2)
     # The root's two highest bits are 0; 2^z is 4 times what is under it.
-    places = deviation_bits(count) - 2 - 1 + left + shift // 2
+    places = bits - 2 - 1 + left + shift // 2
     factor = (root << 2) >> np.maximum(-places, 0)      # of maps alone less than 0
-    deviation = multiply((count * wide - total) << np.maximum(places, 0), factor)
+    deviation = multiply(differences << np.maximum(places, 0), factor)
     result = multiply(deviation, numbers.gains) + numbers.biases
     return (result + (1 << (numbers.result_bits - 1))) >> numbers.result_bits
 

@@ -16,43 +16,27 @@ rule ``qdq_fixed_point`` (``layer_norm``) of a row of n integers q with zero poi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from kaniwa.golden.numbers.fixedpoint import inverse_square_root
-from kaniwa.golden.numbers.rounding import saturating_rounding_doubling_high_mul as multiply
 from kaniwa.golden.onnx.float import results_in_float32
+from kaniwa.golden.onnx.layer_norm import LONGEST_ROW, RULE, LayerNormNumbers, by_root, shift_of
 from kaniwa.golden.onnx.qdq import finish_integers, output_step, real_operand, register_real
-from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.golden.registry import Call, kernel, quantization
 
-__all__ = ["RULE", "RmsNormNumbers", "rms_norm", "rms_norm_numbers"]
+__all__ = ["rms_norm", "rms_norm_numbers"]
 
-LONGEST_ROW = 4096
-MOST_SHIFT = 28             # of a and c, an even number
 DEVIATION_BITS = 29         # behind the point, of d / √(a + c), which is at most 1
 LEAST_RESULT_BITS = 13
 
 
-@dataclass(frozen=True, eq=False)
-class RmsNormNumbers:
-    """Constants of an operator as the rule's integers.
-
-    ``epsilon``: c·2^``shift``, below 2^30. ``gains`` int64 [n]: Scale·√n / sy with ``result_bits``
-    + 2 bits behind the point.
-    """
-
-    epsilon: int
-    shift: int
-    gains: np.ndarray
-    result_bits: int
-
-
 def rms_norm_numbers(gain: np.ndarray, epsilon: float, scale: float, output_scale: float,
-                     ) -> RmsNormNumbers | None:
+                     ) -> LayerNormNumbers | None:
     """The numbers for Scale, float32 [n]; None where the rule has none: of rows longer than
-    LONGEST_ROW, or with too large an epsilon or gain."""
+    LONGEST_ROW, or with too large an epsilon or gain.
+
+    ``gains`` are Scale·√n / sy with ``result_bits`` + 2 bits behind the point, ``biases`` are 0.
+    """
     count = gain.size
     wanted = count * epsilon / scale**2
     gains = gain.astype(np.float64).reshape(-1) * math.sqrt(count) / output_scale
@@ -62,26 +46,18 @@ def rms_norm_numbers(gain: np.ndarray, epsilon: float, scale: float, output_scal
     bits = min(27 - math.frexp(largest)[1], 20)
     if bits < LEAST_RESULT_BITS:
         return None
-    shift = min((30 - math.frexp(wanted)[1]) // 2 * 2, MOST_SHIFT)
-    return RmsNormNumbers(int(math.ldexp(wanted, shift)), shift,
-                          np.rint(np.ldexp(gains, bits + 31 - DEVIATION_BITS)).astype(np.int64),
-                          bits)
+    shift = shift_of(wanted)
+    scaled = np.rint(np.ldexp(gains, bits + 31 - DEVIATION_BITS)).astype(np.int64)
+    return LayerNormNumbers(int(math.ldexp(wanted, shift)), shift, scaled, np.zeros_like(scaled),
+                            bits)
 
 
-def rms_norm(differences: np.ndarray, numbers: RmsNormNumbers) -> np.ndarray:
+def rms_norm(differences: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
     """int64, of the shape of ``differences`` (integers less their zero point), along the last axis:
     results before zero point and clamp."""
     wide = differences.astype(np.int64)
     squares = np.square(wide).sum(axis=-1, keepdims=True)
-    length = np.frexp(squares.astype(np.float64))[1].astype(np.int64)
-    shift = np.minimum(30 - length, numbers.shift) // 2 * 2
-    under_root = ((squares << shift) + (numbers.epsilon >> (numbers.shift - shift))) >> 2
-    root, left = inverse_square_root(under_root)
-    # The root's two highest bits are 0; 2^z is 4 times what is under it.
-    places = np.maximum(DEVIATION_BITS - 2 - 1 + left + shift // 2, 0)
-    deviation = multiply(wide << places, root << 2)
-    return (multiply(deviation, numbers.gains) + (1 << (numbers.result_bits - 1))
-            ) >> numbers.result_bits
+    return by_root(wide, squares, numbers, DEVIATION_BITS)
 
 
 @kernel("RMS_NORM", rule=RULE)

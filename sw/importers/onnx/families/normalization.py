@@ -113,11 +113,10 @@ def lower_root_normalization(builder: Builder, pending: Pending, steps: Steps,
     form = (*(i for i in range(len(pending.shape)) if i != axis), axis)
     source, gain = builder.form(x.stored, form), builder.form(scale.stored, scale.stored.first)
     index, result = builder.made(name, pending.shape, form, steps)
-    rule, data = steps.rule, builder.tensors[gain].data
-    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8:
-        assert data is not None
-        if rms_norm_numbers(data, epsilon, x.steps.scales[0], steps.scales[0]):
-            rule = FIXED_POINT
+    rule = steps.rule
+    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8 and rms_norm_numbers(
+            _numbers(builder, scale), epsilon, x.steps.scales[0], steps.scales[0]):
+        rule = FIXED_POINT
     builder.emit("RMS_NORM", (source, gain), index, {
         "epsilon": epsilon, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
     return result

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.units.vector.builder import Builder, Pointer, Register
-from kaniwa.units.vector.isa import BLOCK_WORDS, SCALAR, Function, Reduce, Shift, Width
+from kaniwa.units.vector.isa import (
+    BLOCK_WORDS,
+    SCALAR,
+    STORE_INSTRUCTIONS,
+    Function,
+    Reduce,
+    Shift,
+    Width,
+)
 from kaniwa.units.vector.kernels.fixedpoint import inverse_square_root
 from kaniwa.units.vector.kernels.tiles import Tiles
 
-__all__ = ["LayerNormPlaces", "LayerNormResult", "layer_norm_rows"]
+__all__ = ["LayerNormPlaces", "LayerNormResult", "SHORT_ROW", "layer_norm_rows"]
 
 SHORT_ROW = 256      # columns that registers hold at once
 PARTS = SHORT_ROW // BLOCK_WORDS
@@ -20,10 +28,10 @@ WRITTEN_OUT = 20     # parts of rows that a program has instructions of their ow
 
 @dataclass(frozen=True)
 class LayerNormPlaces:
-    """Addresses: of ``x`` and ``y``, tiles of int8; of ``constants``, int32 for each
-    column, gains and then biases with the zero point, of a map behind a 1 for each lane that has a
-    row of the last tile, else 0; and of an int32 for each row: less its sum,
-    its sum of squares (later the root), and by how much deviations are shifted."""
+    """Addresses: of ``x`` and ``y``, tiles of int8; of ``constants``, int32 for each column, gains
+    and then biases with the zero point, of a map behind a 1 for each lane that has a row of the
+    last tile, else 0; and of an int32 for each row: less its sum, its sum of squares (later the
+    root), and by how much deviations are shifted."""
 
     x: int
     y: int
@@ -50,18 +58,24 @@ class LayerNormResult:
 
 def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPlaces,
                     result: LayerNormResult) -> bytes:
-    """LAYER_NORM or RMS_NORM of int8 along rows of at most 4,096 columns.
+    """LAYER_NORM or RMS_NORM of int8 along rows of at most 4,096 columns, or GROUP_NORM of a map.
 
     The sums of all rows come first, then the roots, for 32 tiles at a time, then all results. Rows
     of more than SHORT_ROW columns come in blocks of so many.
     """
-    k = Builder(config)
-    rows = _Rows(k, tiles, result)
-    (rows.sums if rows.sizes else rows.long_sums)(places)
-    if result.is_map:
-        rows.sums_of_map(places)
-    rows.roots(places, result)
-    rows.results(places, result)
+    for written_out in (WRITTEN_OUT, 1):    # a slower program where the faster one does not fit
+        k = Builder(config)
+        rows = _Rows(k, tiles, result)
+        if rows.sizes:
+            rows.sums(places, written_out)
+        else:
+            rows.long_sums(places)
+        if result.is_map:
+            rows.sums_of_map(places)
+        rows.roots(places, result)
+        rows.results(places, result)
+        if k.place < STORE_INSTRUCTIONS:
+            break
     return k.finish()
 
 
@@ -83,14 +97,15 @@ class _Rows:
         for part, value in enumerate(values):
             self._tiles.load(self._k, value, source, sizes, part, tile)
 
-    def sums(self, places: LayerNormPlaces) -> None:
-        """Of each row, less the sum of its values, and that of their squares."""
+    def sums(self, places: LayerNormPlaces, written_out: int) -> None:
+        """Of each row, less the sum of its values, and that of their squares. ``written_out``:
+        parts of rows with instructions of their own, at most, if that is a row or more."""
         k, parts = self._k, len(self.sizes)
         totals, squares = ([k.vector() for _ in self.sizes] for _ in range(2))
         values = [[k.vector() for _ in self.sizes] for _ in range(SCALAR // parts - 2)]
         source = k.pointer(places.x)
         to = k.pointer(places.totals), k.pointer(places.squares)
-        most = max(1, WRITTEN_OUT // parts)
+        most = max(1, written_out // parts)
         for times, first in self._tiles.repeated(k, most):
             count = min(most, self._groups - first)
             with k.loop(times):
@@ -277,7 +292,9 @@ class _Rows:
         blocks = [(1, self.sizes)] if self.sizes else tiles.blocks(self._parts)
         begin = places.constants + (4 * k.lanes if self._is_map else 0)
         constants = [k.pointer(begin + 4 * first) for first in (0, self._columns)]
-        own = [k.pointer(place) for place in (places.totals, places.squares, places.shifts)]
+        # Differences to a zero point need no total.
+        own = [k.pointer(place) for place in (places.squares, places.shifts, *(
+            [places.totals] if self._zero_point is None else []))]
         moved = k.pointer(places.x), k.pointer(places.y)
         for times, sizes in blocks:
             with k.loop(times):
@@ -298,7 +315,7 @@ class _Rows:
             for register, count in zip(registers, sizes, strict=True):
                 k.length(count * k.lanes)
                 k.load(register, pointer, Width.INT32, 4 * count, everywhere=True)
-        scalars = total, root, shift = [k.scalar() for _ in range(3)]
+        root, shift, *total = scalars = [k.scalar() for _ in own]
         step = 0 if self._is_map else 4 * k.lanes
         for times, tile in self._tiles.repeated(k, 1):
             with k.loop(times):
@@ -308,7 +325,7 @@ class _Rows:
                 for part, value in enumerate(values):
                     self._tiles.length(k, sizes[part], tile)
                     if self._zero_point is None:
-                        k.multiply(value, value, self._count, plus=total)
+                        k.multiply(value, value, self._count, plus=total[0])
                     else:
                         k.add(value, value, -self._zero_point)
                     k.shift_left(value, value, shift)
