@@ -17,7 +17,7 @@ _CELL = ("on the accelerator, with a vector unit, of 8 bits, up to 256 cells, W 
 LIMITS = {
     "FULLY_CONNECTED": "on the accelerator weights are constant",
     "DIV": "on the accelerator a divisor is one constant number",
-    "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 480",
+    "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 16,384",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",
     "GROUP_NORM": "on the accelerator, with a vector unit, one group of up to 65,536 values",
     "RMS_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",

@@ -18,8 +18,9 @@ __all__ = ["OPERATORS"]
 
 
 def short_rows(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: rows of at most 511 values, and a single one of 32 R."""
-    return None      # what R is, ``lower`` knows
+    """Rows have at most 511 values by LiteRT's rule, 16,384 by that of ONNX, or 480 if a Clip
+    follows; a single row is then of at most 448 R for a vector unit of R lanes."""
+    return None      # what the unit's lanes are, ``lower`` knows
 
 
 def _softmax(rewriter: Rewriter, op: Op) -> None:

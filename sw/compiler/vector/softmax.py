@@ -17,7 +17,13 @@ from kaniwa.golden.tflite.softmax import exponential_table as litert_exponential
 from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels.elementary import Place, table_words
-from kaniwa.units.vector.kernels.softmax import softmax, softmax_limit, softmax_rows
+from kaniwa.units.vector.kernels.softmax import (
+    SHORT_ROW,
+    longest_in_registers,
+    softmax,
+    softmax_limit,
+    softmax_rows,
+)
 from kaniwa.units.vector.kernels.softmax_forms import FixedPointForm, LitertForm, SoftmaxForm
 from kaniwa.units.vector.kernels.tiles import Tiles
 
@@ -39,8 +45,9 @@ def softmax_layer(lowering: Lowering) -> Lowered:
         raise CompileError(f"{where}: a row of {columns} is longer than the {most} that the vector "
                            f"unit of {config.requant_lanes} lanes takes")
     step = quantization(lowering.y).scale
-    largest = 2.0 ** (3 - columns.bit_length())
-    if op.rule == FIXED_POINT and step > largest:      # a shift beyond 31
+    # Of short rows none needs a shift beyond 31.
+    largest = 2.0 ** (3 - columns.bit_length()) if columns <= SHORT_ROW else 1.0
+    if op.rule == FIXED_POINT and step > largest:
         raise CompileError(f"{where}: the output's scale {step:g} is too large for rows of "
                            f"{columns}; quantize it to at most {largest:g}")
     table = table_words(np.roll(exponentials, 1))
@@ -49,11 +56,12 @@ def softmax_layer(lowering: Lowering) -> Lowered:
     def of_rows(x: int, y: int, table: int) -> bytes:
         return softmax_rows(config, tiles, x, y, table, form)
 
-    if rows > 1 and tiles.gap:
+    in_lanes = rows > 1 or columns > longest_in_registers(config, form)
+    if in_lanes and tiles.gap:
         return spaced_rows(lowering, tiles, table, of_rows)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
-        if rows > 1:
+        if in_lanes:
             return of_rows(reads[0], ofm, table)
         return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table,
                        form)

@@ -7,51 +7,79 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.units.vector.builder import Builder, Pointer, Register
-from kaniwa.units.vector.isa import BLOCK_WORDS, Factor, Function, Reduce, Shift
+from kaniwa.units.vector.isa import BLOCK_WORDS, STORE_INSTRUCTIONS, Function, Reduce, Shift
 from kaniwa.units.vector.kernels.elementary import Place
-from kaniwa.units.vector.kernels.softmax_forms import Division, Looked, SoftmaxForm
+from kaniwa.units.vector.kernels.long_softmax import LongRows
+from kaniwa.units.vector.kernels.softmax_forms import (
+    Division,
+    Looked,
+    SoftmaxForm,
+    shift_by_at_most_31,
+)
 from kaniwa.units.vector.kernels.tiles import Tiles
 
-__all__ = ["softmax", "softmax_limit", "softmax_rows"]
+__all__ = ["SHORT_ROW", "longest_in_registers", "softmax", "softmax_limit", "softmax_rows"]
 
 # Registers of rows beside a table of 256 words.
 SOFTMAX_REGISTERS = 16
-# As many exponentials may add up to what the reference is not defined for.
-SOFTMAX_COLUMNS = 511
+# Up to so many exponentials add up to less than 512.
+SHORT_ROW = 511
+# Registers of a block of a long row: as many as the program has instructions for.
+BLOCK_PARTS = (9, 8, 7, 6, 5)
 
 
 def softmax(config: AcceleratorConfig, columns: int, x: Place, y: Place, table: int,
             form: SoftmaxForm) -> bytes:
-    """SOFTMAX of a row of int8, of at most a register's elements, to int8 or int16.
+    """SOFTMAX of a row of int8, of as many elements as registers hold, to int8 or int16.
 
     ``table``: ``table_words`` of exp(difference to the largest), as ``form`` has them, for
     differences 0, then -255..-1. A row whose exponentials add up to 512 or more is undefined.
     """
     k = Builder(config)
-    if columns > k.limit:
-        raise ProgramError(f"a row of {columns} is longer than a register, {k.limit}")
+    sizes = [min(k.limit, columns - first) for first in range(0, columns, k.limit)]
+    if len(sizes) > _row_registers(form):
+        raise ProgramError(f"a row of {columns} is longer than {_row_registers(form)} registers "
+                           f"of {k.limit}")
     words = k.table(256)
     k.load_table(words, k.pointer(table), 256)
-    value, exponential = k.vector(), k.vector()
-    largest = k.scalar()
+    values, last = [k.vector() for _ in sizes], k.vector()
+    largest, more = k.scalar(), k.scalar()
     scratch = [k.vector() for _ in range(form.scratch)]
     totals = tuple(k.scalar() for _ in range(form.parts))
     division = Division(totals, *(k.scalar() for _ in range(4)))
     division.begin(k)
     source, to = k.pointer(x.address), k.pointer(y.address)
-    k.constant(value, -128)      # what lies past the row stays the least, and adds nothing
-    k.constant(exponential, 0)
-    k.length(columns)
-    k.load(value, source, x.width, tail=True)
-    k.fold(largest, value, Function.MAXIMUM, -128)
-    k.subtract(value, value, largest)
-    k.look_up(exponential, value, words, tail=True)
-    for part, total in enumerate(totals):
-        form.add_up(k, part, total, exponential, scratch)
+    k.constant(values[-1], -128)     # what lies past the row stays the least, and adds nothing
+    k.constant(last, 0)
+    for value, size in zip(values, sizes, strict=True):
+        k.length(size)
+        k.load(value, source, x.width, size << x.width, tail=True)
+    for part, value in enumerate(values):
+        k.length(sizes[part])
+        k.compute(Function.MAXIMUM, more if part else largest, value, addend=-128,
+                  reduce=Reduce.GROUPS)
+        if part:
+            k.maximum(largest, largest, more)
+    k.compute(Function.MAXIMUM, largest, largest, addend=-128, reduce=Reduce.LANES)
+    exponentials = [*values[:-1], last]
+    for exponential, value, size in zip(exponentials, values, sizes, strict=True):
+        k.length(size)
+        k.subtract(value, value, largest)
+        k.look_up(exponential, value, words, tail=True)
+    for kind, total in enumerate(totals):
+        for part, exponential in enumerate(exponentials):
+            k.length(sizes[part])
+            form.add_up(k, kind, more if part else total, exponential, scratch)
+            if part:
+                k.add(total, total, more)
         k.compute(Function.ADD, total, total, reduce=Reduce.LANES)
     form.denominator(k, division)
-    form.divide(k, exponential, division.mantissa, division.shift)
-    k.store(exponential, to, y.width)
+    if columns > SHORT_ROW:
+        shift_by_at_most_31(k, division)
+    for exponential, size in zip(exponentials, sizes, strict=True):
+        k.length(size)
+        form.divide(k, exponential, division.mantissa, division.shift)
+        k.store(exponential, to, y.width, size << y.width)
     return k.finish()
 
 
@@ -61,6 +89,8 @@ def softmax_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table:
 
     ``table``, ``form`` and what is undefined as in ``softmax``.
     """
+    if tiles.columns > BLOCK_WORDS * (SOFTMAX_REGISTERS - form.scratch):
+        return _long_rows(config, tiles, x, y, table, form)
     k = Builder(config)
     words = k.table(256)
     k.load_table(words, k.pointer(table), 256)
@@ -75,10 +105,35 @@ def softmax_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table:
     return k.finish()
 
 
+def longest_in_registers(config: AcceleratorConfig, form: SoftmaxForm) -> int:
+    """The most columns of ``softmax``."""
+    return min(_row_registers(form) * config.requant_lanes * BLOCK_WORDS, form.longest_row)
+
+
 def softmax_limit(config: AcceleratorConfig, rows: int, form: SoftmaxForm) -> int:
-    """The most columns of a SOFTMAX: of ``softmax`` for a row, of ``softmax_rows`` for more."""
-    most = config.requant_lanes if rows == 1 else SOFTMAX_REGISTERS - form.scratch
-    return min(most * BLOCK_WORDS, SOFTMAX_COLUMNS)
+    """The most columns of a SOFTMAX: of ``softmax`` for a row, of ``softmax_rows`` for others."""
+    if form.shifts is not None:
+        return form.longest_row
+    of_rows = min((SOFTMAX_REGISTERS - form.scratch) * BLOCK_WORDS, form.longest_row)
+    return longest_in_registers(config, form) if rows == 1 else of_rows
+
+
+def _row_registers(form: SoftmaxForm) -> int:
+    """Registers that a row of ``softmax`` may take, beside one for its last exponentials."""
+    return SOFTMAX_REGISTERS - form.scratch - 1
+
+
+def _long_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table: int,
+               form: SoftmaxForm) -> bytes:
+    """The program for rows that registers do not hold at once."""
+    for parts in BLOCK_PARTS:
+        k = Builder(config)
+        words = k.table(256)
+        k.load_table(words, k.pointer(table), 256)
+        LongRows(k, form, tiles, words, parts).write(x, y)
+        if k.place < STORE_INSTRUCTIONS:
+            break
+    return k.finish()
 
 
 class _Rows:
@@ -160,7 +215,7 @@ class _Rows:
                     for total, more in zip(batch.totals[0], totals, strict=True):
                         k.add(total, total, more)
                 form.denominator(k, division)
-                batch.shift_to_factor(k)
+                k.shift_to_factor(batch.shifts, batch.one)
                 for word, registers in tiles:
                     self._divide(registers, first + word, word, batch)
 
@@ -188,7 +243,7 @@ class _Rows:
                     k.fold_to(total, 0, total, Function.ADD)
                 k.length(k.lanes)
                 form.denominator(k, division)
-                batch.shift_to_factor(k)
+                k.shift_to_factor(batch.shifts, batch.one)
                 self._divide(values, number, 0, batch)
 
     def _batch(self, parts: int) -> _Batch:
@@ -265,7 +320,3 @@ class _Batch:
                             self.intercept)
         division.begin(k)
         return division
-
-    def shift_to_factor(self, k: Builder) -> None:
-        """2^(31 - shift), for a product, in place of each shift."""
-        k.compute(Function.ADD, self.shifts, self.one, factor=self.shifts, power=Factor.RIGHT)

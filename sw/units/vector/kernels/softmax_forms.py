@@ -14,9 +14,11 @@ from kaniwa.units.vector.kernels.fixedpoint import (
     reciprocal,
 )
 
-__all__ = ["Division", "FixedPointForm", "LitertForm", "Looked", "SoftmaxForm"]
+__all__ = ["Division", "FixedPointForm", "LitertForm", "Looked", "SoftmaxForm",
+           "shift_by_at_most_31"]
 
 LOW_BITS = 15      # of a total in two parts
+LONGEST_ROW = 16384     # whose total's high part leaves a bit for its low part's carry
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,21 @@ class Looked:
     to: int
 
 
+def shift_by_at_most_31(k: Builder, division: Division) -> None:
+    """Take what a shift has beyond 31, of a total of many exponentials, from its mantissa."""
+    mantissa, shift, spare = division.mantissa, division.shift, division.spare
+    k.add(spare, shift, -31)
+    k.maximum(spare, spare, 0)
+    k.shift_right(mantissa, mantissa, spare)
+    k.minimum(shift, shift, 31)
+
+
 class SoftmaxForm(Protocol):
     """``parts`` of a total; ``scratch``: vector registers that ``part`` needs. ``shifts``: how a
     product is shifted, and what is then added; None where more has to be done."""
+
+    @property
+    def longest_row(self) -> int: ...
 
     @property
     def parts(self) -> int: ...
@@ -86,6 +100,7 @@ class LitertForm:
     results of ``result_bits``."""
 
     result_bits: int = 8
+    longest_row = 511       # as many exponentials may add up to what the reference has no result of
     parts = 1
     scratch = 0
     unit = 1 << 19
@@ -130,6 +145,7 @@ class FixedPointForm:
     zero_point: int
     low: int
     high: int
+    longest_row = LONGEST_ROW
     parts = 2
     scratch = 1
     unit = 1

@@ -35,15 +35,17 @@ def real_softmax(x: np.ndarray, scale: float, step: float) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True) / step)
 
 
-@pytest.mark.parametrize("columns", [1, 2, 24, 100, 511])
-def test_a_softmax_is_the_exact_value_rounded_but_next_to_a_tie(columns: int) -> None:
+@pytest.mark.parametrize(("columns", "bound"), [
+    (1, 2.0**-13), (2, 2.0**-13), (24, 2.0**-13), (100, 2.0**-13), (511, 2.0**-13), (512, 2.0**-8),
+    (4096, 2.0**-8), (16384, 2.0**-8)])
+def test_a_softmax_is_the_exact_value_rounded_but_next_to_a_tie(columns: int, bound: float) -> None:
     rng = np.random.default_rng(columns)
     for _ in range(60):
         scale = float(10 ** rng.uniform(-3, 0.3))
         step = float(rng.choice([1 / 256, 1 / 255, 0.0071, 2.0**-24]))
         for x in values((20, columns), rng):
             apart = onnx_softmax.softmax(x, 1, scale, step) - real_softmax(x, scale, step)
-            assert np.abs(apart).max() <= 0.5 + 2.0**-13 * max(2.0**-8 / step, 1)
+            assert np.abs(apart).max() <= 0.5 + bound * max(2.0**-8 / step, 1)
 
 
 def test_a_softmax_along_another_axis() -> None:
@@ -157,6 +159,8 @@ SHAPES = [(1, 10), (10,), (1, 1), (1, 64), (2, 5, 7, 33), (4, 24, 24), (64, 1), 
 LONG = [(9, 480), (3, 257), (16, 384), (9, 519), (1, 1024), (11, 772), (3, 4096)]
 MAPS = [(1, 4, 6, 8), (1, 1, 1, 5), (1, 7, 7, 24), (1, 5, 3, 33), (1, 9, 9, 300), (1, 40, 16),
         (1, 1000, 1), (1, 24, 24, 96), (1, 11, 64)]
+LONG_ROWS = [(1, 257), (1, 1000), (1, 3584), (1, 3585), (9, 481), (17, 512), (3, 1023), (8, 1504),
+             (1, 2, 21, 577), (1, 16384)]
 CASES = [*(("SOFTMAX", shape) for shape in (*SHAPES, (17, 256), (9, 480))),
          *((kind, shape) for kind in ("LAYER_NORM", "RMS_NORM")
            for shape in (*SHAPES, (17, 256), *LONG)),
@@ -178,6 +182,22 @@ def test_the_vector_unit_equals_golden(config: AcceleratorConfig, kind: str,
             compared += 1
 
 
+@pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
+@pytest.mark.parametrize("shape", LONG_ROWS, ids=str)
+def test_a_softmax_of_long_rows(config: AcceleratorConfig, shape: tuple[int, ...]) -> None:
+    assert_equals_golden(fixed_softmax(shape, 0.01, 1 / 255), config,
+                         np.random.default_rng(sum(shape)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1000), (5, 770)], ids=str)
+@pytest.mark.parametrize(("scale", "step", "zero_point"), [
+    (0.3, 1 / 256, -128), (0.002, 1.0, -3), (0.0005, 0.00001, 0)])
+def test_scales_of_long_rows(shape: tuple[int, ...], scale: float, step: float,
+                             zero_point: int) -> None:
+    assert_equals_golden(fixed_softmax(shape, scale, step, zero_point), BASE,
+                         np.random.default_rng(sum(shape)))
+
+
 @pytest.mark.parametrize("columns", [225, 232, 255])
 def test_a_clamp_and_a_last_tile_that_is_not_whole_fit_a_program(columns: int) -> None:
     gain = np.linspace(0.5, 2, columns).astype(np.float32)
@@ -188,8 +208,11 @@ def test_a_clamp_and_a_last_tile_that_is_not_whole_fit_a_program(columns: int) -
 @pytest.mark.parametrize(("graph", "message"), [
     (fixed_softmax((4, 24), 0.1, 0.5),
      "the output's scale 0.5 is too large for rows of 24; quantize it to at most 0.25"),
-    (fixed_softmax((2, 481), 0.1), "a row of 481 is longer than the 480 that"),
-    (fixed_softmax((1, 257), 0.1), "a row of 257 is longer than the 256 that"),
+    (fixed_softmax((2, 600), 0.1, 1.5),
+     "the output's scale 1.5 is too large for rows of 600; quantize it to at most 1;"),
+    (fixed_softmax((2, 16385), 0.1), "a row of 16385 is longer than the 16384 that"),
+    (fixed_softmax((2, 481), 0.1, bounds=(-128, 90)), "a row of 481 is longer than the 480 that"),
+    (fixed_softmax((1, 3585), 0.1, bounds=(-128, 90)), "a row of 3585 is longer than the 3584"),
 ])
 def test_what_the_unit_cannot_hold_is_named(graph: Graph, message: str) -> None:
     assert compile(graph, BASE).host_ops
