@@ -11,11 +11,13 @@ import numpy as np
 from kaniwa.quantization.finite import check_finite
 from kaniwa.quantization.recipe import Recipe
 
-__all__ = ["prepare", "settle_biases"]
+__all__ = ["check_weights", "prepare", "settle_biases"]
 
 OPSET = 17          # the first one with LayerNormalization; scales by channel came with 13
 WIDE_OPSET = 21     # the first one with QuantizeLinear of 4 and 16 bits
-BIASED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2}     # place of the bias among the inputs
+# The place of the bias among the inputs.
+BIASED = dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "InstanceNormalization",
+                        "LayerNormalization", "BatchNormalization"), 2)
 
 
 def prepare(path: Path, whole: Path, recipe: Recipe) -> None:
@@ -23,13 +25,12 @@ def prepare(path: Path, whole: Path, recipe: Recipe) -> None:
 
     Without data in other files, which the quantiser does not find from its own folder; float16 as
     float32; of an operator set that has what the recipe asks for. Raises ModelError for weights
-    that are not finite.
+    that are not finite; minus infinity may hide scores of an attention.
     """
     import onnx
 
     model = onnx.load(path)
-    for tensor in model.graph.initializer:
-        check_finite(path, tensor.name, onnx.numpy_helper.to_array(tensor))
+    check_weights(path, model.graph, hidden=True)
     _widen(model.graph)
     wide = recipe.weights == "int4" or recipe.activations in ("int16", "uint16")
     wanted = WIDE_OPSET if wide else OPSET
@@ -37,6 +38,18 @@ def prepare(path: Path, whole: Path, recipe: Recipe) -> None:
     if opset < wanted:
         model = onnx.version_converter.convert_version(model, wanted)
     onnx.save(model, whole)
+
+
+def check_weights(path: Path, graph: Any, hidden: bool = False) -> None:
+    """Raise ModelError for a constant of an ONNX ``graph`` that is not finite; with ``hidden`` it
+    may have minus infinity."""
+    from onnx import numpy_helper
+
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if hidden and values.dtype.kind == "f":
+            values = np.where(np.isneginf(values), 0, values)
+        check_finite(path, tensor.name, values)
 
 
 def _widen(graph: Any) -> None:
@@ -67,7 +80,7 @@ def settle_biases(graph: Any) -> None:
     """Give each operator of an ONNX ``graph`` a bias [channels] that nothing else uses.
 
     The quantiser takes a bias of a row, which a sum behind a product has made, for one number. A
-    shared one it copies, and counts up behind its name: b, b2, b3, whether or not another tensor
+    shared one it copies, and counts up behind its name: b0, b1, b2, whether or not another tensor
     has that name.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}

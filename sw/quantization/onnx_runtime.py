@@ -14,6 +14,7 @@ import numpy as np
 from kaniwa.data.inputs import Inputs
 from kaniwa.errors import InputError, ModelError
 from kaniwa.extras import needed
+from kaniwa.quantization.attention import drop_guards, hide
 from kaniwa.quantization.calibration import FloatInput
 from kaniwa.quantization.errors_by_layer import (
     ActivationError,
@@ -23,7 +24,7 @@ from kaniwa.quantization.errors_by_layer import (
     weight_error,
 )
 from kaniwa.quantization.normalizations import NORMALIZATIONS, join_normalizations
-from kaniwa.quantization.onnx_prepared import prepare, settle_biases
+from kaniwa.quantization.onnx_prepared import check_weights, prepare, settle_biases
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.recipe import Progress, Recipe
 
@@ -80,6 +81,7 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         raise InputError("ONNX Runtime's weights by channel are symmetric: give --by tensor for "
                          "asymmetric ones")
     with needed("ONNX quantisation", "quantize"):
+        import onnx
         import onnxruntime.quantization as of_runtime
     with (tempfile.TemporaryDirectory(prefix="kaniwa-quantize-") as made, quiet(),
           _quiet_sessions()):
@@ -89,6 +91,8 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
             prepare(path, prepared, recipe)
             of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
             kinds, order, in_float = _settled(prepared, recipe)
+            ranges = hide(prepared, samples)
+            check_weights(path, onnx.load(prepared).graph)
         progress(f"calibrating with {len(samples)} samples")
         signs = of_runtime.QuantType
         with _failing(path):
@@ -102,6 +106,7 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                 extra_options={"ActivationSymmetric": recipe.symmetric_activations,
                                "WeightSymmetric": recipe.symmetric_weights,
                                "CalibTensorRangeSymmetric": recipe.symmetric_activations,
+                               **({"TensorQuantOverrides": ranges} if ranges else {}),
                                **({"CalibPercentile": recipe.percentile}
                                   if recipe.method == "percentile" else {})})
         progress(f"comparing {compared} samples")
@@ -130,6 +135,7 @@ def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], l
 
     model = onnx.load(path)
     join_normalizations(model)
+    drop_guards(model.graph)
     settle_biases(model.graph)
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"

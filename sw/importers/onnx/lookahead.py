@@ -12,7 +12,7 @@ from kaniwa.importers.onnx.file import Node, OnnxFile
 from kaniwa.importers.onnx.quantization import activation_steps
 from kaniwa.importers.onnx.values import Floats, Pending, Steps
 
-__all__ = ["COMMUTING", "VIEWS", "steps_ahead"]
+__all__ = ["COMMUTING", "VIEWS", "steps_ahead", "wanted_steps"]
 
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 COMMUTING = (*VIEWS, "MaxPool", "GlobalMaxPool", "Slice", "Gather", "DepthToSpace",
@@ -43,6 +43,16 @@ def steps_ahead(builder: Builder, file: OnnxFile, value: Pending | Floats,
         else:
             return None
     return found
+
+
+def wanted_steps(builder: Builder, node: Node, rank: int) -> Steps | None:
+    """The steps in which every reader of the result of ``node``, of ``rank``, quantises it; None
+    where one does not, or in others."""
+    name = node.outputs[0]
+    readers = builder.readers.get(name, [])
+    found = {_steps_of(builder, reader, rank) if reader.kind == "QuantizeLinear" else None
+             for reader in readers}
+    return found.pop() if len(found) == 1 and name not in builder.outputs else None
 
 
 def _steps_of(builder: Builder, reader: Node, rank: int) -> Steps | None:

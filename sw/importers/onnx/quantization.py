@@ -18,7 +18,8 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["ACTIVATIONS", "steps_of", "activation_steps", "quantized_constant", "dequantize",
+__all__ = ["ACTIVATIONS", "FLOAT_MAX", "steps_of", "activation_steps", "quantized_constant",
+           "dequantize",
            "dequantized", "clamp_bounds", "in_steps", "in_other_steps", "keeps_steps",
            "known_constant", "real_constant", "real_numbers"]
 

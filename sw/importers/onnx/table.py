@@ -107,6 +107,10 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("Resize", ("RESIZE_NEAREST_NEIGHBOR", "RESIZE"), "exact", "Resize", (
         "without antialias", "scales, sizes and roi are constants")),
     OnnxOperator("Identity", (), "exact", _MOVED),
+    OnnxOperator("Where", ("MINIMUM", "MAXIMUM"), "qdq", "Where", (
+        "its condition is a constant", "one of its values is a number")),
+    *(OnnxOperator(kind, (), "exact", "Where", ("its input is quantised",))
+      for kind in ("IsNaN", "IsInf")),
     OnnxOperator("ConvTranspose", ("TRANSPOSE_CONV",), "qdq", "ConvTranspose", (
         *_WINDOW, *_WEIGHTS)),
     *(OnnxOperator(kind, (graph,), "qdq", kind) for kind, graph in (

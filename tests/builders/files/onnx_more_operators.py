@@ -242,6 +242,23 @@ def suppression(b: OnnxBuilder, overlap: float = 1.0) -> str:
         b.constant(np.float32([overlap])), b.constant(np.float32([-20]))])
 
 
+def choice(b: OnnxBuilder) -> str:
+    """By a constant between a value and a number, which may hide it; or what is no number."""
+    shape = tuple(int(n) for n in b.rng.integers(1, 6, int(b.rng.integers(1, 5))))
+    x = b.activation(shape, None if b.rng.random() < 0.5 else 0.05)
+    if b.rng.random() < 0.2:
+        test = b.node(str(b.rng.choice(["IsNaN", "IsInf"])), [x])
+        return b.node("Where", [test, b.constant(np.float32(0)), x])
+    if b.rng.random() < 0.3:
+        x = b.node("Transpose", [x])
+        shape = shape[::-1]
+    of_condition = tuple(1 if b.rng.random() < 0.3 else n for n in shape)[int(b.rng.integers(2)):]
+    condition = b.constant(b.rng.random(of_condition) < b.rng.choice([0.3, 0.7, 1.1]))
+    number = b.constant(np.float32(b.rng.choice([-np.inf, -1e9, 1e9, b.rng.normal()])))
+    values = [x, number] if b.rng.random() < 0.5 else [number, x]
+    return b.node("Where", [condition, *values])
+
+
 def every_row(b: OnnxBuilder) -> str:
     return b.node("Cast", [suppression(b)], to=1)
 
@@ -254,7 +271,7 @@ MORE_DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "BatchNormalization": batch_normalization, "slopes": slopes, "Pad": pad,
     "Resize": resize, "LpPool": lp_pool,
     "GlobalLpPool": global_lp_pool, "Einsum": einsum,
-    "NonMaxSuppression": every_row,
+    "NonMaxSuppression": every_row, "Where": choice,
     **{kind: root_normalization(kind)
        for kind in ("RMSNormalization", "SimplifiedLayerNormalization", "LpNormalization")},
     **{kind: group_normalization(kind)

@@ -268,6 +268,13 @@ def _expand(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.node("Expand", [y, b.integers(1, shape[1], 3, shape[3])]), ()
 
 
+def _choice(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
+    condition = b.constant(b.rng.random(shape[b.pick(1, 2):]) < 0.7)
+    number = b.constant(np.float32(b.rng.choice([-1.0, 0.0, 0.5])))
+    values = [x, number] if b.pick(0, 1) else [number, x]
+    return b.node("Where", [condition, *values]), ()
+
+
 def _tile(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.node("Tile", [x, b.integers(1, 1, 2, 1)]), ()
 
@@ -330,7 +337,7 @@ OPERATORS: dict[str, Step] = {
     "DepthToSpace": _blocks("DepthToSpace"), "SpaceToDepth": _blocks("SpaceToDepth"),
     "Expand": _expand, "Tile": _tile, "Einsum": _einsum,
     "LSTM": _recurrent("LSTM", 4), "GRU": _recurrent("GRU", 3), "RNN": _recurrent("RNN", 1),
-    "NonMaxSuppression": _boxes,
+    "NonMaxSuppression": _boxes, "Where": _choice,
 }
 KINDS = tuple(OPERATORS)
 

@@ -110,12 +110,24 @@ def test_layer_normalization_in_pieces_becomes_one_operator(tmp_path):
 
 def test_a_bias_of_several_convolutions_does_not_take_the_name_of_another_tensor(tmp_path):
     rng = np.random.default_rng(5)
-    nodes = [helper.make_node("Conv", ["x", "k", "b"], ["b2"]),
-             helper.make_node("Conv", ["x", "k2", "b"], ["b3"]),
-             helper.make_node("Add", ["b2", "b3"], ["y"])]
+    nodes = [helper.make_node("Conv", ["x", "k", "b"], ["b0"]),
+             helper.make_node("Conv", ["x", "k2", "b"], ["b1"]),
+             helper.make_node("Add", ["b0", "b1"], ["y"])]
     model = onnx_file(tmp_path / "shared.onnx", nodes, {
         "k": rng.normal(size=(CHANNELS, 3, 3, 3)), "k2": rng.normal(size=(CHANNELS, 3, 3, 3)),
         "b": rng.normal(size=CHANNELS)})
+    _, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
+    assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
+
+
+@pytest.mark.parametrize("kind", ["InstanceNormalization", "LayerNormalization"])
+def test_nor_does_a_bias_of_several_normalisations(tmp_path, kind):
+    size = 3 if kind == "InstanceNormalization" else SIDE
+    nodes = [helper.make_node(kind, ["x", "gain", "b1"], ["n"]),
+             helper.make_node("Transpose", ["n"], ["b10"], perm=[0, 1, 3, 2]),
+             helper.make_node(kind, ["b10", "gain", "b1"], ["y"])]
+    model = onnx_file(tmp_path / "shared.onnx", nodes, {
+        "gain": np.ones(size), "b1": np.full(size, 0.5)}, opset=17)
     _, made = calibrated(tmp_path, model, 1, 3, SIDE, SIDE)
     assert verify(made, against="onnxruntime", inputs=2)["mismatches"] == 0
 

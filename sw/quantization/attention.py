@@ -1,0 +1,235 @@
+"""What exporters put around the softmax of an attention, in a form that 8 bits hold.
+
+PyTorch makes zeros of rows that are no numbers, ``Where(IsNaN(y), 0, y)``; behind a quantisation
+there are none. Scores of tokens that are not to be seen get minus infinity, the least float32 or
+-100 added, which would leave a step of the sums for nearly all others. So they get what the
+samples show to be enough: the sum's quantisation limits it to a number below all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["drop_guards", "hide"]
+
+HIDDEN = -60.0      # from here down a constant hides what it is added to: exp(-60) is nothing
+SURELY_HIDDEN = -1000.0     # no score is so far down, whatever computes the addend
+LEAST = -1e4        # an addend that hides every score
+Sample = Mapping[str, np.ndarray]
+VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
+
+
+def drop_guards(graph: Any) -> None:
+    """Leave out ``Where(IsNaN(y), constant, y)`` in an ONNX ``graph``: y takes its place."""
+    made = {name: node for node in graph.node for name in node.output}
+    outputs = {value.name for value in graph.output}
+    same: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "Where" and node.output[0] not in outputs:
+            test, _, value = node.input
+            guard = made.get(test)
+            if guard is not None and guard.op_type == "IsNaN" and guard.input[0] == value:
+                same[node.output[0]] = same.get(value, value)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = same.get(name, name)
+    used = outputs | {name for node in graph.node if node.output[0] not in same
+                      for name in node.input}
+    kept = [node for node in graph.node if node.output[0] not in same and (
+        node.op_type != "IsNaN" or used.intersection(node.output))]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def hide(path: Path, samples: Iterable[Sample]) -> dict[str, list[dict[str, Any]]]:
+    """Give hidden scores of the float ONNX model of ``path`` an addend that is enough; the file is
+    written anew where there are some.
+
+    Returns ranges of sums and of addends that are computed, as ``TensorQuantOverrides`` of ONNX
+    Runtime's quantiser has them. The least value of a sum hides a score, so that all hidden ones of
+    a row together are less than half of 1/256.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    pieces = _Pieces.of(model.graph)
+    sums = _sums(model.graph, pieces)
+    if not sums:
+        return {}
+    seen = _Seen(model, sums, pieces, samples)
+    overrides: dict[str, list[dict[str, Any]]] = {}
+    replaced = set()
+    for node in sums:
+        place = seen.hiding(node)
+        if place is None:
+            continue
+        (low, high), addend = seen.range(node, place), node.input[place]
+        below = math.log(512 * seen.columns[node.output[0]])
+        hidden = -2 * (high - low + below)
+        overrides[node.output[0]] = _range(low - below, high)
+        if addend in pieces.constants:
+            constant = pieces.constants[addend]
+            own = onnx.numpy_helper.from_array(
+                np.where(constant <= HIDDEN, hidden, constant).astype(np.float32),
+                f"{node.output[0]}:hidden")
+            model.graph.initializer.append(own)
+            replaced.add(addend)
+            node.input[place] = own.name
+        else:
+            overrides.update((name, _range(hidden, seen.most(addend)))
+                             for name in pieces.seen_as(addend))
+    _drop_unread(model.graph, replaced)
+    onnx.save(model, path)
+    return overrides
+
+
+def _range(low: float, high: float) -> list[dict[str, Any]]:
+    return [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+
+
+def _drop_unread(graph: Any, names: set[str]) -> None:
+    """Drop those of the constants that nothing reads."""
+    unread = names.difference(_read(graph))
+    kept = [tensor for tensor in graph.initializer if tensor.name not in unread]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _read(graph: Any) -> Iterator[str]:
+    """Names that nodes read, those of the graphs within them, too."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _read(attribute.g)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """A graph's nodes by their results, those that read a value, and constants."""
+
+    made: dict[str, Any]
+    readers: dict[str, list[Any]]
+    constants: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, graph: Any) -> _Pieces:
+        """Those of an ONNX graph."""
+        from onnx import numpy_helper
+
+        readers: dict[str, list[Any]] = {}
+        for node in graph.node:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        return cls({name: node for node in graph.node for name in node.output}, readers,
+                   {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer})
+
+    def of_softmax(self, node: Any) -> bool:
+        """True where a softmax alone reads what a node gives, in whatever shape."""
+        reading = self.readers.get(node.output[0], [])
+        while len(reading) == 1 and reading[0].op_type in VIEWS:
+            reading = self.readers.get(reading[0].output[0], [])
+        return len(reading) == 1 and reading[0].op_type == "Softmax"
+
+    def seen_as(self, name: str) -> Iterator[str]:
+        """The value, and those of which it is another view."""
+        yield name
+        while (node := self.made.get(name)) is not None and node.op_type in (*VIEWS, "Expand"):
+            name = node.input[0]
+            yield name
+
+
+def _sums(graph: Any, pieces: _Pieces) -> list[Any]:
+    """The nodes of sums that a softmax is made of. ``Where`` of scores and a number that hides
+    them becomes one."""
+    from onnx import helper, numpy_helper
+
+    nodes, found = [], []
+    for node in graph.node:
+        number = None
+        if node.op_type == "Where" and pieces.of_softmax(node):
+            values = [pieces.constants.get(name) for name in node.input[1:]]
+            number = next((i for i, value in enumerate(values) if value is not None
+                           and value.size == 1 and value.reshape(()) <= HIDDEN), None)
+        if number is not None and node.input[2 - number] not in pieces.constants:
+            scores, addend = node.input[2 - number], f"{node.output[0]}:addend"
+            condition = pieces.constants.get(node.input[0])
+            hidden = np.float32(-np.inf if condition is not None else LEAST), np.float32(0)
+            if condition is None:
+                names = [f"{addend}:{i}" for i in range(2)]
+                graph.initializer.extend(numpy_helper.from_array(np.array(value), name)
+                                         for value, name in zip(hidden, names, strict=True))
+                nodes.append(helper.make_node(
+                    "Where", [node.input[0], *names[::1 if number == 0 else -1]], [addend],
+                    name=addend))
+            else:
+                pieces.constants[addend] = np.where(condition == (number == 0), *hidden)
+                graph.initializer.append(numpy_helper.from_array(pieces.constants[addend], addend))
+            node = helper.make_node("Add", [scores, addend], node.output, name=node.name)
+        nodes.append(node)
+        if node.op_type == "Add" and pieces.of_softmax(node):
+            found.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return [node for node in graph.node if any(node.output[0] == each.output[0] for each in found)]
+
+
+class _Seen:
+    """What samples show of sums, by the name of a sum and the place of an operand."""
+
+    def __init__(self, model: Any, sums: list[Any], pieces: _Pieces,
+                 samples: Iterable[Sample]) -> None:
+        import onnx
+        import onnxruntime
+
+        self._ranges: dict[tuple[str, int], tuple[float, float]] = {}
+        self._most: dict[str, float] = {}
+        self._hiding: set[tuple[str, int]] = set()
+        self.columns: dict[str, int] = {}
+        whole = onnx.ModelProto()
+        whole.CopyFrom(model)
+        known = {value.name for value in (*model.graph.output, *model.graph.input)}
+        names = sorted({name for node in sums for name in (*node.input, *node.output)}
+                       - {*pieces.constants, *(value.name for value in model.graph.input)})
+        whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names
+                                  if name not in known)
+        session = onnxruntime.InferenceSession(whole.SerializeToString(),
+                                               providers=["CPUExecutionProvider"])
+        for sample in samples:
+            values = dict(sample) | dict(zip(names, session.run(names, dict(sample)), strict=True))
+            for node in sums:
+                for place, name in enumerate(node.input):
+                    is_constant = name in pieces.constants
+                    self._take(node, place, pieces.constants[name] if is_constant else values[name],
+                               values[node.output[0]], HIDDEN if is_constant else SURELY_HIDDEN)
+
+    def _take(self, node: Any, place: int, addend: np.ndarray, total: np.ndarray,
+              limit: float) -> None:
+        key, hidden = (node.output[0], place), addend <= limit
+        self.columns[node.output[0]] = total.shape[-1] if total.ndim else 1
+        if hidden.any():
+            self._hiding.add(key)
+        seen = total[~np.broadcast_to(hidden, total.shape)]
+        if seen.size:
+            low, high = self._ranges.get(key, (math.inf, -math.inf))
+            self._ranges[key] = min(low, float(seen.min())), max(high, float(seen.max()))
+        name = node.input[place]
+        self._most[name] = max(self._most.get(name, 0.0), float(addend.max(initial=0)))
+
+    def hiding(self, node: Any) -> int | None:
+        """The place of the operand that hides another one."""
+        return next((i for i in range(2) if (node.output[0], i) in self._hiding), None)
+
+    def range(self, node: Any, place: int) -> tuple[float, float]:
+        """The least and the largest result that the operand at ``place`` does not hide."""
+        return self._ranges.get((node.output[0], place), (0.0, 0.0))
+
+    def most(self, name: str) -> float:
+        """The largest value of an addend."""
+        return self._most[name]
