@@ -20,6 +20,7 @@ LIMITS = {
     "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 16,384",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",
     "GROUP_NORM": "on the accelerator, with a vector unit, one group of up to 65,536 values",
+    "INSTANCE_NORM": "on the accelerator, with a vector unit, of up to 65,536 values a channel",
     "RMS_NORM": "on the accelerator, with a vector unit, in rows of at most 4,096",
     "LSTM": _CELL,
     "GRU": f"{_CELL}, with linear_before_reset",

@@ -160,7 +160,8 @@ def test_random_onnx_networks() -> None:
             assert error <= 0.01 * session.stats.cycles, f"seed {seed}"
 
 
-@pytest.mark.parametrize("kind", ["SOFTMAX", "LAYER_NORM", "RMS_NORM", "GROUP_NORM"])
+@pytest.mark.parametrize("kind", ["SOFTMAX", "LAYER_NORM", "RMS_NORM", "GROUP_NORM",
+                                  "INSTANCE_NORM"])
 def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
     """Rows of one register, of several and of several blocks, some groups at once or one by one, a
     single row."""
@@ -169,6 +170,8 @@ def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
         shapes = [(4, 24, 24), (1, 40), (300, 8), (9, 100), (3, 255)]
         if kind == "GROUP_NORM":
             shapes = [(1, 7, 7, 24), (1, 40, 16), (1, 5, 300), (1, 24, 24, 12)]
+        elif kind == "INSTANCE_NORM":
+            shapes = [(1, 5, 40), (2, 9, 255), (1, 11, 600)]
         else:
             shapes += [(11, 372), (8, 768), (1, 1000)]
         for shape in shapes:

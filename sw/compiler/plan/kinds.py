@@ -4,7 +4,7 @@ __all__ = ["SUMMED", "UINT8_BILINEAR", "UINT8_JOIN", "VECTOR_KINDS", "WIDE",
            "WIDE_BYTES", "WIDE_SUMS"]
 
 # Programs of the vector unit.
-VECTOR_KINDS = ("SOFTMAX", "LAYER_NORM", "GROUP_NORM", "RMS_NORM", "BATCH_MATMUL")
+VECTOR_KINDS = ("SOFTMAX", "LAYER_NORM", "GROUP_NORM", "INSTANCE_NORM", "RMS_NORM", "BATCH_MATMUL")
 WIDE = "WIDE"      # an operator of int16, element by element
 WIDE_BYTES = "WIDE_BYTES"      # high and low bytes of int16, for an operator that sums
 WIDE_SUMS = "WIDE_SUMS"      # the end of an operator of int16 that sums

@@ -26,7 +26,12 @@ from kaniwa.compiler.recurrent.onnx_cells import (
 )
 from kaniwa.compiler.recurrent.recurrent import lstm_layer
 from kaniwa.compiler.rewrite.refusal import Refused
-from kaniwa.compiler.vector.layer_norm import layer_norm_layer, map_norm_layer, rms_norm_layer
+from kaniwa.compiler.vector.layer_norm import (
+    instance_norm_layer,
+    layer_norm_layer,
+    map_norm_layer,
+    rms_norm_layer,
+)
 from kaniwa.compiler.vector.products import product_layer
 from kaniwa.compiler.vector.softmax import softmax_layer
 from kaniwa.errors import CompileError, UnsupportedError
@@ -64,6 +69,7 @@ LOWERINGS: Mapping[str, Lower] = {
     "SOFTMAX": _of_int16(softmax_layer, wide_softmax_layer),
     "LAYER_NORM": layer_norm_layer,
     "GROUP_NORM": map_norm_layer,
+    "INSTANCE_NORM": instance_norm_layer,
     "RMS_NORM": rms_norm_layer,
     "BATCH_MATMUL": _of_int16(product_layer, wide_product_layer),
     "SUMS": _of_onnx(sums_layer, onnx_sums_layer),

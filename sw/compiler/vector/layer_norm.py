@@ -27,8 +27,8 @@ from kaniwa.units.vector.kernels.layer_norm import (
 )
 from kaniwa.units.vector.kernels.tiles import Tiles
 
-__all__ = ["layer_norm_layer", "layer_norm_of", "map_norm_layer", "map_norm_of", "rms_norm_layer",
-           "rms_norm_of"]
+__all__ = ["instance_norm_layer", "instance_norm_of", "layer_norm_layer", "layer_norm_of",
+           "map_norm_layer", "map_norm_of", "rms_norm_layer", "rms_norm_of"]
 
 INT32_BYTES = 4
 
@@ -52,6 +52,16 @@ def map_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
         return None
     return map_norm_numbers(gain.data, bias.data, epsilon, quantization(x).scale,
                             quantization(graph.tensors[op.outputs[0]]).scale, prod(x.shape))
+
+
+def instance_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
+    """The numbers of an INSTANCE_NORM of int8; None where there are none."""
+    gain, bias = (graph.tensors[i].data for i in op.inputs[1:])
+    epsilon, x = op.attributes["epsilon"], graph.tensors[op.inputs[0]]
+    if op.rule != RULE or gain is None or bias is None or not isinstance(epsilon, float):
+        return None
+    return map_norm_numbers(gain, bias, epsilon, quantization(x).scale,
+                            quantization(graph.tensors[op.outputs[0]]).scale, x.shape[-1])
 
 
 def rms_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
@@ -83,22 +93,32 @@ def rms_norm_layer(lowering: Lowering) -> Lowered:
                  zero_point=quantization(lowering.x).zero_point)
 
 
+def instance_norm_layer(lowering: Lowering) -> Lowered:
+    """The layer of an INSTANCE_NORM."""
+    return _rows(lowering, instance_norm_of(lowering.graph, lowering.op), by_row=True)
+
+
 def _rows(lowering: Lowering, numbers: LayerNormNumbers | None, zero_point: int | None = None,
-          is_map: bool = False, together: int = 1) -> Lowered:
-    """The layer, of which a row has ``together`` times as many columns as there are gains."""
+          is_map: bool = False, together: int = 1, by_row: bool = False) -> Lowered:
+    """The layer, of which a row has ``together`` times as many columns as there are gains; or rows
+    have a gain each, in turn."""
     stored, config, y = lowering.stored, lowering.config, quantization(lowering.y)
     bounds = lowering.op.attributes["bounds"]
     assert numbers is not None and isinstance(bounds, tuple)      # a limit
     low, high = bounds
     result = LayerNormResult(numbers.epsilon, numbers.shift, numbers.result_bits, low, high,
-                             zero_point, is_map)
-    columns, lanes = len(numbers.gains) * together, config.requant_lanes
+                             zero_point, is_map, by_row)
+    lanes = config.requant_lanes
+    columns = lowering.x.shape[-1] if by_row else len(numbers.gains) * together
     rows = prod(lowering.x.shape) // columns
+    if by_row:
+        together = rows // len(numbers.gains)
     biases = numbers.biases + (y.zero_point << numbers.result_bits)
     in_last_tile = (np.arange(lanes) < (rows % lanes or lanes)).astype(np.int64)
+    fill = (0, -rows % lanes if by_row else 0)
     words = table_words(np.concatenate([
-        in_last_tile[:lanes if is_map else 0], np.tile(numbers.gains, together),
-        np.tile(biases, together)]))
+        in_last_tile[:lanes if is_map else 0], *(
+            np.pad(np.tile(values, together), fill) for values in (numbers.gains, biases))]))
     lowering = replace(lowering, stored=replace(stored, inputs=stored.inputs[:1]))
     scratch = dict.fromkeys(("totals", "squares", "shifts"), INT32_BYTES * lanes)
     tiles = Tiles(lanes, rows, columns)

@@ -1,5 +1,6 @@
 """LAYER_NORM of 8 bits in quantised ONNX models, in fixed point: rule ``qdq_fixed_point``; and
-GROUP_NORM of one group, which is the same with a whole map as its row.
+GROUP_NORM of one group, which is the same with a whole map as its row; and INSTANCE_NORM, whose
+rows have a gain and a bias each.
 
 A root is no rational number, so no fixed number of bits decides how an exact value is rounded; as
 for SOFTMAX (``onnx_softmax``) the rule says how the value is computed. Of a row of n integers q,
@@ -31,7 +32,8 @@ from kaniwa.golden.onnx.qdq import finish_integers
 from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.golden.registry import Call, kernel, quantization
 
-__all__ = ["RULE", "LayerNormNumbers", "LARGEST_MAP", "LONGEST_ROW", "by_root", "layer_norm",
+__all__ = ["RULE", "LayerNormNumbers", "LARGEST_MAP", "LONGEST_ROW", "by_root",
+           "instance_norm", "layer_norm",
            "layer_norm_numbers", "map_norm", "map_norm_numbers", "shift_of"]
 
 SHORT_ROW = 256             # v is below 2^30 then, and no value more than 16 deviations away
@@ -148,6 +150,12 @@ def map_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
     return layer_norm(x.reshape(1, -1), of_row).reshape(x.shape)
 
 
+def instance_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
+    """``layer_norm`` of rows [N, C, L] with a gain and a bias of each channel."""
+    return layer_norm(x, replace(numbers, gains=numbers.gains[:, np.newaxis],
+                                 biases=numbers.biases[:, np.newaxis]))
+
+
 def _around_mean(count: int, total: np.ndarray, squares: np.ndarray,
                  ) -> tuple[np.ndarray, np.ndarray]:
     """a and -e of rows with these sums of values and of squares."""
@@ -181,3 +189,14 @@ def _map_norm(call: Call) -> np.ndarray:
     if numbers is None or call.attribute("groups") != 1 or x.shape[0] != 1:
         raise OverflowError(f"rule {RULE} has no numbers for these groups and their quantization")
     return finish_integers(call, map_norm(x, numbers))
+
+
+@kernel("INSTANCE_NORM", rule=RULE)
+def _instance_norm(call: Call) -> np.ndarray:
+    x = call.value(0)
+    numbers = map_norm_numbers(call.value(1), call.value(2), call.attribute("epsilon"),
+                               call.quantization(0).scale, quantization(call.output).scale,
+                               x.shape[-1])
+    if numbers is None:
+        raise OverflowError(f"rule {RULE} has no numbers for these rows and their quantization")
+    return finish_integers(call, instance_norm(x, numbers))

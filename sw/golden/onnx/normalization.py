@@ -60,4 +60,15 @@ def _group_norm(call: Call) -> np.ndarray:
     return (y * gain + bias) / output_step(call)
 
 
+@register_real("INSTANCE_NORM")
+def _instance_norm(call: Call) -> np.ndarray:
+    """x [N, C, L], each channel by itself; with an epsilon above 0, as its only other rule has."""
+    x = real_operand(call, 0)
+    centered = x - x.mean(axis=-1, keepdims=True)
+    variance = np.square(centered).mean(axis=-1, keepdims=True)
+    gain, bias = (call.value(i).astype(np.float64)[:, np.newaxis] for i in (1, 2))
+    y = centered / np.sqrt(variance + call.attribute("epsilon"))
+    return (y * gain + bias) / output_step(call)
+
+
 results_in_float32("BATCH_NORM", "GROUP_NORM")

@@ -102,7 +102,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
         "a number that is not 0 is rounded to the result's steps",)),
     OnnxOperator("BatchNormalization", ("DEPTHWISE_CONV_2D", "BATCH_NORM"), "qdq",
                  "BatchNormalization", ("its operands are constants",)),
-    *(OnnxOperator(kind, ("GROUP_NORM",), "qdq", kind, ("scale and bias are constants",))
+    *(OnnxOperator(kind, ("GROUP_NORM", "INSTANCE_NORM"), "qdq", kind, (
+        "scale and bias are constants",))
       for kind in ("InstanceNormalization", "GroupNormalization")),
     OnnxOperator("Resize", ("RESIZE_NEAREST_NEIGHBOR", "RESIZE"), "exact", "Resize", (
         "without antialias", "scales, sizes and roi are constants")),

@@ -9,7 +9,8 @@ import numpy as np
 from kaniwa.golden.onnx.softmax import RULE
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["fixed_softmax", "layer_norm", "map_norm", "random_case", "rms_norm", "values"]
+__all__ = ["fixed_softmax", "instance_norm", "layer_norm", "map_norm", "random_case", "rms_norm",
+           "values"]
 
 INT8 = (-128, 127)
 
@@ -49,6 +50,16 @@ def map_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarray
     return replace(graph, ops=(op,))
 
 
+def instance_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarray,
+                  bias: np.ndarray, epsilon: float = 1e-5, zero_point: int = 0,
+                  bounds: tuple[int, int] = INT8) -> Graph:
+    """An INSTANCE_NORM of [N, C, L]; ``gain`` and ``bias`` are float32 [C]."""
+    graph = layer_norm(shape, scale, step, gain, bias, epsilon, zero_point, bounds)
+    op = Op("INSTANCE_NORM", "norm", (0, 2, 3), (1,), {"epsilon": epsilon, "bounds": bounds}, RULE,
+            0)
+    return replace(graph, ops=(op,))
+
+
 def rms_norm(shape: tuple[int, ...], scale: float, step: float, gain: np.ndarray,
              epsilon: float = 1e-5, zero_point: int = 0, bounds: tuple[int, int] = INT8,
              of_input: int = 3) -> Graph:
@@ -75,7 +86,11 @@ def random_case(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> 
         return rms_norm(shape, scale, float(10 ** rng.uniform(-2.3, -0.5)), gain,
                         float(rng.choice([0, 1e-5, 1e-3])), zero_point, bounds,
                         int(rng.choice([-128, 0, rng.integers(-128, 128)])))
-    gain, bias = (rng.normal(mean, 0.5, shape[-1:]).astype(np.float32) for mean in (1, 0))
+    of_gain = shape[1:2] if kind == "INSTANCE_NORM" else shape[-1:]
+    gain, bias = (rng.normal(mean, 0.5, of_gain).astype(np.float32) for mean in (1, 0))
+    if kind == "INSTANCE_NORM":
+        return instance_norm(shape, scale, float(10 ** rng.uniform(-1.6, -0.5)), gain, bias,
+                             float(rng.choice([1e-5, 1e-3])), zero_point, bounds)
     if kind == "GROUP_NORM":
         return map_norm(shape, scale, float(10 ** rng.uniform(-1.6, -0.5)), gain, bias,
                         float(rng.choice([1e-5, 1e-3])), zero_point, bounds)

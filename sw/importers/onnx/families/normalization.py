@@ -247,16 +247,18 @@ def _numbers(builder: Builder, value: Value | None) -> np.ndarray:
 @lowers("InstanceNormalization", "GroupNormalization", to_float=True)
 def lower_group_normalization(builder: Builder, pending: Pending, steps: Steps,
                               name: str) -> Integers:
-    """To GROUP_NORM, channels last; one group is of rule ``qdq_fixed_point`` where that has numbers
-    for it."""
+    """To GROUP_NORM, channels last, or INSTANCE_NORM, channels before what they have; one group and
+    single channels are of rule ``qdq_fixed_point`` where that has numbers for them."""
     (x, *constants), attributes = pending.operands, pending.node.attributes
-    rule = steps.rule
-    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8 and (
-            attributes["groups"] == pending.shape[0] == 1):
+    rule, of_channel = steps.rule, prod(pending.shape[2:])
+    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8:
         gain, bias = (_numbers(builder, value) for value in constants)
-        if map_norm_numbers(gain, bias, attributes["epsilon"], x.steps.scales[0], steps.scales[0],
-                            prod(pending.shape)):
-            rule = FIXED_POINT
+        numbers = gain, bias, attributes["epsilon"], x.steps.scales[0], steps.scales[0]
+        if attributes["groups"] == pending.shape[0] == 1:
+            if map_norm_numbers(*numbers, prod(pending.shape)):
+                rule = FIXED_POINT
+        elif attributes["groups"] == pending.shape[1] and map_norm_numbers(*numbers, of_channel):
+            return _of_single_channels(builder, pending, steps, name)
     return _by_channel(builder, pending, steps, name, "GROUP_NORM", rule)
 
 
@@ -272,4 +274,27 @@ def _by_channel(builder: Builder, pending: Pending, steps: Steps, name: str, kin
     index, result = builder.made(name, pending.shape, form, steps)
     builder.emit(kind, tuple(inputs), index, {
         **pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
+    return result
+
+
+def _of_single_channels(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To INSTANCE_NORM of [N, C, L]."""
+    x, *constants = pending.operands
+    assert isinstance(x, Dequantized)
+    form, shape = tuple(range(len(pending.shape))), (*pending.shape[:2], prod(pending.shape[2:]))
+    source = builder.reshaped(builder.form(x.stored, form), shape, f"{name}:channels")
+    inputs = [source]
+    for constant in constants:
+        assert isinstance(constant, Floats)
+        inputs.append(builder.form(constant.stored, constant.stored.first))
+    index, result = builder.made(name, pending.shape, form, steps)
+    of_rows = index
+    if shape != pending.shape:
+        of_rows = builder.tensor(f"{name}:rows", shape, *steps.stored_as)
+        builder.store(name, of_rows, pending.shape, form, steps)     # the same values
+    builder.emit("INSTANCE_NORM", tuple(inputs), of_rows, {
+        "epsilon": pending.node.attributes["epsilon"],
+        "bounds": clamp_bounds(pending.clamps, steps)}, FIXED_POINT)
+    if of_rows != index:
+        builder.emit("RESHAPE", (of_rows,), index, {"shape": pending.shape}, "exact")
     return result

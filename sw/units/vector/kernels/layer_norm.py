@@ -1,4 +1,5 @@
-"""LAYER_NORM, RMS_NORM and GROUP_NORM of one group for the vector unit, a row in each lane."""
+"""LAYER_NORM, RMS_NORM, INSTANCE_NORM, GROUP_NORM of one group for the vector unit, a row in each
+lane."""
 
 from __future__ import annotations
 
@@ -28,10 +29,10 @@ WRITTEN_OUT = 20     # parts of rows that a program has instructions of their ow
 
 @dataclass(frozen=True)
 class LayerNormPlaces:
-    """Addresses: of ``x`` and ``y``, tiles of int8; of ``constants``, int32 for each column, gains
-    and then biases with the zero point, of a map behind a 1 for each lane that has a row of the
-    last tile, else 0; and of an int32 for each row: less its sum, its sum of squares (later the
-    root), and by how much deviations are shifted."""
+    """Addresses: of ``x`` and ``y``, tiles of int8; of ``constants``, int32 for each column, or for
+    each row of all tiles, gains and then biases with the zero point, of a map behind a 1 for each
+    lane that has a row of the last tile, else 0; and of an int32 for each row: less its sum, its
+    sum of squares (later the root), and by how much deviations are shifted."""
 
     x: int
     y: int
@@ -45,7 +46,8 @@ class LayerNormPlaces:
 class LayerNormResult:
     """Rule ``qdq_fixed_point``: ``epsilon`` with ``shift`` bits behind the point, at most 28; the
     ``bits`` of results behind it, which biases have, too; limits of a result. ``zero_point``: of
-    the values of RMS_NORM, else differences are to a row's mean. ``is_map``: all rows are one."""
+    the values of RMS_NORM, else differences are to a row's mean. ``is_map``: all rows are one.
+    ``by_row``: gains and biases are those of a row."""
 
     epsilon: int
     shift: int
@@ -54,11 +56,13 @@ class LayerNormResult:
     high: int
     zero_point: int | None = None
     is_map: bool = False
+    by_row: bool = False
 
 
 def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPlaces,
                     result: LayerNormResult) -> bytes:
-    """LAYER_NORM or RMS_NORM of int8 along rows of at most 4,096 columns, or GROUP_NORM of a map.
+    """LAYER_NORM or RMS_NORM of int8 along rows of at most 4,096 columns, INSTANCE_NORM along those
+    of 65,536, or GROUP_NORM of a map.
 
     The sums of all rows come first, then the roots, for 32 tiles at a time, then all results. Rows
     of more than SHORT_ROW columns come in blocks of so many.
@@ -84,6 +88,7 @@ class _Rows:
 
     def __init__(self, k: Builder, tiles: Tiles, result: LayerNormResult) -> None:
         self._zero_point, self._is_map = result.zero_point, result.is_map
+        self._by_row = result.by_row
         self._k, self._tiles, self._columns, self._groups = k, tiles, tiles.columns, tiles.count
         self._count = tiles.columns * (tiles.rows if result.is_map else 1)      # of a mean
         self.sizes = tiles.sizes(PARTS) if tiles.columns <= SHORT_ROW else []    # of short rows
@@ -291,10 +296,13 @@ class _Rows:
         k, tiles = self._k, self._tiles
         blocks = [(1, self.sizes)] if self.sizes else tiles.blocks(self._parts)
         begin = places.constants + (4 * k.lanes if self._is_map else 0)
-        constants = [k.pointer(begin + 4 * first) for first in (0, self._columns)]
+        each = tiles.count * k.lanes if self._by_row else self._columns
+        constants = [k.pointer(begin + 4 * first) for first in (0, each)]
         # Differences to a zero point need no total.
         own = [k.pointer(place) for place in (places.squares, places.shifts, *(
             [places.totals] if self._zero_point is None else []))]
+        if self._by_row:
+            own, constants = [*own, *constants], []
         moved = k.pointer(places.x), k.pointer(places.y)
         for times, sizes in blocks:
             with k.loop(times):
@@ -310,12 +318,14 @@ class _Rows:
         """The results in some columns of all tiles; ``own``: the numbers of each row, ``moved``:
         values and results."""
         k, (source, to) = self._k, moved
-        gains, biases, values = ([k.vector() for _ in sizes] for _ in range(3))
-        for registers, pointer in zip((gains, biases), constants, strict=True):
+        values = [k.vector() for _ in sizes]
+        of_columns = [[k.vector() for _ in sizes] for _ in constants]
+        for registers, pointer in zip(of_columns, constants, strict=True):
             for register, count in zip(registers, sizes, strict=True):
                 k.length(count * k.lanes)
                 k.load(register, pointer, Width.INT32, 4 * count, everywhere=True)
         root, shift, *total = scalars = [k.scalar() for _ in own]
+        gains, biases = of_columns or [[scalar] * len(sizes) for scalar in scalars[-2:]]
         step = 0 if self._is_map else 4 * k.lanes
         for times, tile in self._tiles.repeated(k, 1):
             with k.loop(times):
@@ -338,4 +348,4 @@ class _Rows:
                         k.shift_right(value, value, result.bits, "up")
                         k.limit_byte(value, result.low, result.high)
                         self._tiles.store(k, value, to, sizes, part)
-        k.free(*gains, *biases, *values, *scalars)
+        k.free(*values, *scalars, *(register for each in of_columns for register in each))

@@ -10,7 +10,12 @@ from builders.files.onnx_models import OnnxBuilder
 from builders.graphs.fixed_point_case import fixed_softmax, layer_norm, random_case, values
 
 from kaniwa.compiler.pipeline import compile
-from kaniwa.compiler.vector.layer_norm import layer_norm_of, map_norm_of, rms_norm_of
+from kaniwa.compiler.vector.layer_norm import (
+    instance_norm_of,
+    layer_norm_of,
+    map_norm_of,
+    rms_norm_of,
+)
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -107,6 +112,30 @@ def test_a_norm_of_a_map_is_the_exact_value_rounded_but_next_to_a_tie(
     assert compared >= 40
 
 
+@pytest.mark.parametrize("shape", [(1, 5, 1), (2, 3, 40), (1, 4, 256), (1, 7, 600), (3, 2, 9000),
+                                   (1, 2, 65536)], ids=str)
+def test_a_norm_of_channels_is_the_exact_value_rounded_but_next_to_a_tie(
+        shape: tuple[int, ...]) -> None:
+    rng, compared = np.random.default_rng(sum(shape)), 0
+    for _ in range(20):
+        graph = random_case("INSTANCE_NORM", shape, rng)
+        gain, bias = (graph.tensors[i].data for i in (2, 3))
+        epsilon = graph.ops[0].attributes["epsilon"]
+        scale, step = (graph.tensors[i].quantization.scale for i in (0, 1))
+        assert gain is not None and bias is not None and isinstance(epsilon, float)
+        numbers = onnx_layer_norm.map_norm_numbers(gain, bias, epsilon, scale, step, shape[-1])
+        if numbers is None:
+            continue
+        for x in values(shape, rng):
+            real = x * np.float64(scale)
+            real -= real.mean(axis=-1, keepdims=True)
+            real /= np.sqrt(np.square(real).mean(axis=-1, keepdims=True) + epsilon)
+            real = (real * gain[:, np.newaxis] + bias[:, np.newaxis]) / step
+            assert_near(onnx_layer_norm.instance_norm(x, numbers), real, 2.0**-11)
+            compared += 1
+    assert compared >= 40
+
+
 @pytest.mark.parametrize("columns", [1, 2, 24, 100, 256, 384, 4096])
 def test_an_rms_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int) -> None:
     rng, compared = np.random.default_rng(columns), 0
@@ -159,12 +188,15 @@ SHAPES = [(1, 10), (10,), (1, 1), (1, 64), (2, 5, 7, 33), (4, 24, 24), (64, 1), 
 LONG = [(9, 480), (3, 257), (16, 384), (9, 519), (1, 1024), (11, 772), (3, 4096)]
 MAPS = [(1, 4, 6, 8), (1, 1, 1, 5), (1, 7, 7, 24), (1, 5, 3, 33), (1, 9, 9, 300), (1, 40, 16),
         (1, 1000, 1), (1, 24, 24, 96), (1, 11, 64)]
+CHANNELS = [(1, 3, 24), (1, 16, 64), (2, 5, 33), (1, 19, 255), (1, 8, 256), (2, 9, 300), (1, 40, 1),
+            (1, 3, 5000), (3, 8, 768)]
 LONG_ROWS = [(1, 257), (1, 1000), (1, 3584), (1, 3585), (9, 481), (17, 512), (3, 1023), (8, 1504),
              (1, 2, 21, 577), (1, 16384)]
 CASES = [*(("SOFTMAX", shape) for shape in (*SHAPES, (17, 256), (9, 480))),
          *((kind, shape) for kind in ("LAYER_NORM", "RMS_NORM")
            for shape in (*SHAPES, (17, 256), *LONG)),
-         *(("GROUP_NORM", shape) for shape in MAPS)]
+         *(("GROUP_NORM", shape) for shape in MAPS),
+         *(("INSTANCE_NORM", shape) for shape in CHANNELS)]
 
 
 @pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
@@ -173,10 +205,10 @@ def test_the_vector_unit_equals_golden(config: AcceleratorConfig, kind: str,
                                        shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(sum(shape))
     compared = 0
-    while compared < (1 if shape in (*LONG, *MAPS) else 4):
+    while compared < (1 if shape in (*LONG, *MAPS, *CHANNELS) else 4):
         graph = random_case(kind, shape, rng)
         numbers_of = {"LAYER_NORM": layer_norm_of, "RMS_NORM": rms_norm_of,
-                      "GROUP_NORM": map_norm_of}.get(kind)
+                      "GROUP_NORM": map_norm_of, "INSTANCE_NORM": instance_norm_of}.get(kind)
         if numbers_of is None or numbers_of(graph, graph.ops[0]):
             assert_equals_golden(graph, config, rng)
             compared += 1
