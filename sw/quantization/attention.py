@@ -158,7 +158,7 @@ def _sums(graph: Any, pieces: _Pieces) -> list[Any]:
             number = next((i for i, value in enumerate(values) if value is not None
                            and value.size == 1 and value.reshape(()) <= HIDDEN), None)
         if number is not None and node.input[2 - number] not in pieces.constants:
-            scores, addend = node.input[2 - number], f"{node.output[0]}:addend"
+            scores, addend = node.input[2 - number], _addend(node)
             condition = pieces.constants.get(node.input[0])
             hidden = np.float32(-np.inf if condition is not None else LEAST), np.float32(0)
             if condition is None:
@@ -178,6 +178,11 @@ def _sums(graph: Any, pieces: _Pieces) -> list[Any]:
     del graph.node[:]
     graph.node.extend(nodes)
     return [node for node in graph.node if any(node.output[0] == each.output[0] for each in found)]
+
+
+def _addend(node: Any) -> str:
+    """The name of the addend that takes the place of a Where."""
+    return f"{node.output[0]}:addend"
 
 
 class _Seen:
@@ -225,8 +230,10 @@ class _Seen:
         self._most[name] = max(self._most.get(name, 0.0), float(addend.max(initial=0)))
 
     def hiding(self, node: Any) -> int | None:
-        """The place of the operand that hides another one."""
-        return next((i for i in range(2) if (node.output[0], i) in self._hiding), None)
+        """The place of the operand that hides another one; of a sum that was a Where it does,
+        whether or not samples show it."""
+        return next((i for i, name in enumerate(node.input) if (node.output[0], i) in self._hiding
+                     or name == _addend(node)), None)
 
     def range(self, node: Any, place: int) -> tuple[float, float]:
         """The least and the largest result that the operand at ``place`` does not hide."""

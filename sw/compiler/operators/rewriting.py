@@ -10,6 +10,7 @@ import numpy as np
 
 from kaniwa.compiler.array.gathers import picking
 from kaniwa.compiler.array.moves import (
+    MOST_MOVES,
     Move,
     Taken,
     cut_axes,
@@ -175,9 +176,18 @@ def _sum_parts(rewriter: Rewriter, op: Op, doubled: int) -> None:
 
 def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, int],
           result: int) -> None:
-    """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged."""
+    """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged: a copy
+    of each column where its neighbors would be further apart than an instruction says."""
     if 1 in view[1:3]:
         rewriter.renamed(op, source, rewriter.tensors[result])
+        return
+    images, rows, columns, elements = view
+    run = elements * np.dtype(rewriter.tensors[source].dtype).itemsize
+    if rows * run > FIELDS["ofm_pixel_pitch"].high and columns <= MOST_MOVES:
+        image = rows * columns * run
+        copied(rewriter, op, source, [
+            Move(images, rows, run, (i * run, image, columns * run), (i * rows * run, image, run))
+            for i in range(columns)], result)
         return
     rewriter.emit(op, "TRANSPOSE", (rewriter.reshaped(op, source, view),), {
         **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)

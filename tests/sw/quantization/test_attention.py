@@ -14,7 +14,7 @@ TOKENS, DEPTH = 12, 16
 CAUSAL = np.tril(np.ones((TOKENS, TOKENS), bool))
 
 
-def attention(hidden, form="sum", guarded=True):
+def attention(hidden, form="sum", guarded=True, few=-0.7):
     """Each token sees itself and those before it: ``hidden`` is added to the other scores.
 
     ``form``: a sum; a choice by a constant; a sum in another shape than the softmax has; a sum or a
@@ -25,7 +25,7 @@ def attention(hidden, form="sum", guarded=True):
     constants = dict(weights, zero=np.float32(0), hidden=np.float32(hidden), seen=CAUSAL,
                      addend=np.where(CAUSAL, 0, hidden).astype(np.float32)[None],
                      begin=np.array([0]), end=np.array([1]), last=np.array([2]),
-                     few=np.float32(-0.7), one=np.float32(1),
+                     few=np.float32(few), one=np.float32(1),
                      flat=np.array([TOKENS, TOKENS]), whole=np.array([1, TOKENS, TOKENS]))
     nodes = [helper.make_node("MatMul", ["x", name], [f"{name}s"]) for name in "qkv"]
     nodes += [helper.make_node("Transpose", ["ks"], ["turned"], perm=[0, 2, 1]),
@@ -97,6 +97,13 @@ def test_scores_that_an_input_hides(tmp_path, form):
     assert ratio > 20
     constants = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
     assert constants["sums_scale"] < 0.5
+
+
+def test_a_choice_hides_scores_though_no_sample_shows_it(tmp_path):
+    made, ratio = quantised(tmp_path, attention(-1e9, "computed choice", few=-1e9))
+    assert ratio > 20
+    constants = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    assert 255 * constants["sums:addend_scale"] > 20
 
 
 @pytest.mark.parametrize("recipe", [{"method": "percentile", "percentile": 99.9},

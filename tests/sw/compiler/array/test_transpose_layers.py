@@ -46,6 +46,19 @@ def test_transpose_equals_numpy(target: str, shape: tuple[int, ...],
     np.testing.assert_array_equal(session.run({"x": x})["y"], x.transpose(permutation))
 
 
+@pytest.mark.parametrize(("shape", "dtype"), [
+    ((1, 1500, 6, 64), "int8"), ((2, 1100, 3, 64), "int8"), ((1, 800, 2, 48), "int16")])
+def test_runs_that_end_far_apart_are_copied_column_by_column(shape: tuple[int, ...],
+                                                             dtype: str) -> None:
+    """Neighbors end further apart than 65,535 bytes, the most between pixels of an instruction."""
+    graph = transpose_graph(shape, (0, 2, 1, 3), dtype)
+    config = replace(PRESETS["base"], memory_bytes=2 << 20, name="roomy")
+    program = compile(graph, config, require_accelerator=True)
+    x = np.random.default_rng(1).integers(-32768, 32768, shape).astype(dtype)
+    (got,) = Session(program, devices.open("emulator", config)).run([x]).values()
+    np.testing.assert_array_equal(got, x.transpose(0, 2, 1, 3))
+
+
 @pytest.mark.parametrize("target", ["base", "nano"])
 @pytest.mark.parametrize(("shape", "permutation"), [
     ((6, 1, 8, 28), (1, 0, 2, 3)), ((3, 4), (0, 1)), ((1, 1, 9), (2, 1, 0))])
