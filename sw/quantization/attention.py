@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from kaniwa.quantization.pieces import Pieces, names_read, nodes_read
 
 __all__ = ["drop_guards", "hide"]
 
@@ -27,38 +27,33 @@ VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
 
 def drop_guards(graph: Any) -> None:
     """Leave out ``Where(IsNaN(y), constant, y)`` in an ONNX ``graph``: y takes its place."""
-    made = {name: node for node in graph.node for name in node.output}
-    outputs = {value.name for value in graph.output}
+    pieces = Pieces.of(graph)
     same: dict[str, str] = {}
     for node in graph.node:
-        if node.op_type == "Where" and node.output[0] not in outputs:
+        if node.op_type == "Where" and node.output[0] not in pieces.outputs:
             test, _, value = node.input
-            guard = made.get(test)
-            if guard is not None and guard.op_type == "IsNaN" and guard.input[0] == value:
+            guard = pieces.maker(test, "IsNaN")
+            if guard is not None and guard.input[0] == value:
                 same[node.output[0]] = same.get(value, value)
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = same.get(name, name)
-    used = outputs | {name for node in graph.node if node.output[0] not in same
-                      for name in node.input}
-    kept = [node for node in graph.node if node.output[0] not in same and (
-        node.op_type != "IsNaN" or used.intersection(node.output))]
-    del graph.node[:]
-    graph.node.extend(kept)
+    if same:
+        for node in graph.node:
+            for place, name in enumerate(node.input):
+                node.input[place] = same.get(name, name)
+        nodes = nodes_read(graph.node, pieces.outputs)
+        del graph.node[:]
+        graph.node.extend(nodes)
 
 
-def hide(path: Path, samples: Iterable[Sample]) -> dict[str, list[dict[str, Any]]]:
-    """Give hidden scores of the float ONNX model of ``path`` an addend that is enough; the file is
-    written anew where there are some.
+def hide(model: Any, samples: Iterable[Sample]) -> dict[str, list[dict[str, Any]]]:
+    """Give hidden scores of a float ONNX ``model`` an addend that is enough.
 
     Returns ranges of sums and of addends that are computed, as ``TensorQuantOverrides`` of ONNX
     Runtime's quantiser has them. The least value of a sum hides a score, so that all hidden ones of
     a row together are less than half of 1/256.
     """
-    import onnx
+    from onnx import numpy_helper
 
-    model = onnx.load(path)
-    pieces = _Pieces.of(model.graph)
+    pieces = Pieces.of(model.graph)
     sums = _sums(model.graph, pieces)
     if not sums:
         return {}
@@ -75,7 +70,7 @@ def hide(path: Path, samples: Iterable[Sample]) -> dict[str, list[dict[str, Any]
         overrides[node.output[0]] = _range(low - below, high)
         if addend in pieces.constants:
             constant = pieces.constants[addend]
-            own = onnx.numpy_helper.from_array(
+            own = numpy_helper.from_array(
                 np.where(constant <= HIDDEN, hidden, constant).astype(np.float32),
                 f"{node.output[0]}:hidden")
             model.graph.initializer.append(own)
@@ -83,9 +78,8 @@ def hide(path: Path, samples: Iterable[Sample]) -> dict[str, list[dict[str, Any]
             node.input[place] = own.name
         else:
             overrides.update((name, _range(hidden, seen.most(addend)))
-                             for name in pieces.seen_as(addend))
+                             for name in _views_of(pieces, addend))
     _drop_unread(model.graph, replaced)
-    onnx.save(model, path)
     return overrides
 
 
@@ -95,89 +89,70 @@ def _range(low: float, high: float) -> list[dict[str, Any]]:
 
 def _drop_unread(graph: Any, names: set[str]) -> None:
     """Drop those of the constants that nothing reads."""
-    unread = names.difference(_read(graph))
+    unread = names.difference(*(names_read(node) for node in graph.node))
     kept = [tensor for tensor in graph.initializer if tensor.name not in unread]
     del graph.initializer[:]
     graph.initializer.extend(kept)
 
 
-def _read(graph: Any) -> Iterator[str]:
-    """Names that nodes read, those of the graphs within them, too."""
-    for node in graph.node:
-        yield from node.input
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _read(attribute.g)
+def _of_softmax(pieces: Pieces, node: Any) -> bool:
+    """True where a softmax alone reads what a node gives, in whatever shape."""
+    reader = pieces.only_reader(node.output[0])
+    while reader is not None and reader.op_type in VIEWS:
+        reader = pieces.only_reader(reader.output[0])
+    return reader is not None and reader.op_type == "Softmax"
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """A graph's nodes by their results, those that read a value, and constants."""
-
-    made: dict[str, Any]
-    readers: dict[str, list[Any]]
-    constants: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, graph: Any) -> _Pieces:
-        """Those of an ONNX graph."""
-        from onnx import numpy_helper
-
-        readers: dict[str, list[Any]] = {}
-        for node in graph.node:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
-        return cls({name: node for node in graph.node for name in node.output}, readers,
-                   {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer})
-
-    def of_softmax(self, node: Any) -> bool:
-        """True where a softmax alone reads what a node gives, in whatever shape."""
-        reading = self.readers.get(node.output[0], [])
-        while len(reading) == 1 and reading[0].op_type in VIEWS:
-            reading = self.readers.get(reading[0].output[0], [])
-        return len(reading) == 1 and reading[0].op_type == "Softmax"
-
-    def seen_as(self, name: str) -> Iterator[str]:
-        """The value, and those of which it is another view."""
+def _views_of(pieces: Pieces, name: str) -> Iterator[str]:
+    """The value, and those of which it is another view."""
+    yield name
+    while (node := pieces.maker(name, *VIEWS, "Expand")) is not None:
+        name = node.input[0]
         yield name
-        while (node := self.made.get(name)) is not None and node.op_type in (*VIEWS, "Expand"):
-            name = node.input[0]
-            yield name
 
 
-def _sums(graph: Any, pieces: _Pieces) -> list[Any]:
+def _sums(graph: Any, pieces: Pieces) -> list[Any]:
     """The nodes of sums that a softmax is made of. ``Where`` of scores and a number that hides
     them becomes one."""
+    nodes: list[Any] = []
+    found = set()
+    for node in graph.node:
+        if node.op_type in ("Add", "Where") and _of_softmax(pieces, node):
+            if node.op_type == "Where":
+                nodes += _as_sum(graph, pieces, node)
+            if node.op_type == "Add":
+                found.add(node.output[0])
+        nodes.append(node)
+    if len(nodes) > len(graph.node):
+        del graph.node[:]
+        graph.node.extend(nodes)
+    return [node for node in graph.node if node.output and node.output[0] in found]
+
+
+def _as_sum(graph: Any, pieces: Pieces, node: Any) -> list[Any]:
+    """Make a sum of a Where that puts a hiding number in the place of scores; the nodes that its
+    addend needs before it."""
     from onnx import helper, numpy_helper
 
-    nodes, found = [], []
-    for node in graph.node:
-        number = None
-        if node.op_type == "Where" and pieces.of_softmax(node):
-            values = [pieces.constants.get(name) for name in node.input[1:]]
-            number = next((i for i, value in enumerate(values) if value is not None
-                           and value.size == 1 and value.reshape(()) <= HIDDEN), None)
-        if number is not None and node.input[2 - number] not in pieces.constants:
-            scores, addend = node.input[2 - number], _addend(node)
-            condition = pieces.constants.get(node.input[0])
-            hidden = np.float32(-np.inf if condition is not None else LEAST), np.float32(0)
-            if condition is None:
-                names = [f"{addend}:{i}" for i in range(2)]
-                graph.initializer.extend(numpy_helper.from_array(np.array(value), name)
-                                         for value, name in zip(hidden, names, strict=True))
-                nodes.append(helper.make_node(
-                    "Where", [node.input[0], *names[::1 if number == 0 else -1]], [addend],
-                    name=addend))
-            else:
-                pieces.constants[addend] = np.where(condition == (number == 0), *hidden)
-                graph.initializer.append(numpy_helper.from_array(pieces.constants[addend], addend))
-            node = helper.make_node("Add", [scores, addend], node.output, name=node.name)
-        nodes.append(node)
-        if node.op_type == "Add" and pieces.of_softmax(node):
-            found.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return [node for node in graph.node if any(node.output[0] == each.output[0] for each in found)]
+    condition, *values = node.input
+    place = next((i for i, name in enumerate(values)
+                  if (number := pieces.number(name)) is not None and number <= HIDDEN), None)
+    if place is None or values[1 - place] in pieces.constants:
+        return []
+    addend, choice = _addend(node), [np.float32(0), np.float32(0)]
+    choice[place] = np.float32(LEAST)
+    before, constants = [], {}
+    if condition in pieces.constants:
+        constants[addend] = np.where(pieces.constants[condition], *choice)
+    else:
+        constants.update((f"{addend}:{i}", np.array(value)) for i, value in enumerate(choice))
+        before.append(helper.make_node("Where", [condition, *constants], [addend], name=addend))
+    pieces.constants.update(constants)
+    graph.initializer.extend(numpy_helper.from_array(value, name)
+                             for name, value in constants.items())
+    node.CopyFrom(helper.make_node("Add", [values[1 - place], addend], node.output,
+                                   name=node.name))
+    return before
 
 
 def _addend(node: Any) -> str:
@@ -188,7 +163,7 @@ def _addend(node: Any) -> str:
 class _Seen:
     """What samples show of sums, by the name of a sum and the place of an operand."""
 
-    def __init__(self, model: Any, sums: list[Any], pieces: _Pieces,
+    def __init__(self, model: Any, sums: list[Any], pieces: Pieces,
                  samples: Iterable[Sample]) -> None:
         import onnx
         import onnxruntime

@@ -8,11 +8,11 @@ sets.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from kaniwa.quantization.pieces import Pieces, nodes_read
 
 __all__ = ["NORMALIZATIONS", "join_normalizations"]
 
@@ -23,7 +23,7 @@ TINY = 1e-4     # the largest bound below a length that only keeps a row of zero
 def join_normalizations(model: Any) -> None:
     """Replace them in an ONNX ``model`` whose constants are folded; what none reads is left out."""
     graph = model.graph
-    pieces = _Pieces.of(graph)
+    pieces = Pieces.of(graph)
     replaced: dict[str, list[Any]] = {}     # nodes in place of the last piece, by its result
     for node in graph.node:
         joined = _unit_length(pieces, node) or _by_root(pieces, node)
@@ -35,74 +35,38 @@ def join_normalizations(model: Any) -> None:
         nodes = [made for node in graph.node for made in replaced.get(
             node.output[0] if node.output else "", [node])]
         del graph.node[:]
-        graph.node.extend(_read(nodes, {output.name for output in graph.output}))
+        graph.node.extend(nodes_read(nodes, pieces.outputs))
 
 
 Joined = tuple[Any, list[Any], list[Any]]       # the last piece, nodes in its place, constants
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """A graph's nodes by their results, its constants, how often a value is read, and sizes."""
+def _axis(pieces: Pieces, node: Any) -> int | None:
+    """The one axis that a reduction goes along and keeps, -1 for the last one."""
+    from onnx import helper
 
-    made: dict[str, Any]
-    constants: dict[str, np.ndarray]
-    uses: Counter[str]
-    readers: dict[str, Any]
-    shapes: dict[str, list[int]]
-
-    @classmethod
-    def of(cls, graph: Any) -> _Pieces:
-        """Those of an ONNX graph."""
-        from onnx import numpy_helper
-
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-        values = (*graph.input, *graph.value_info, *graph.output)
-        return cls({name: node for node in graph.node for name in node.output}, constants,
-                   Counter([*(name for node in graph.node for name in node.input),
-                            *(output.name for output in graph.output)]),
-                   {name: node for node in graph.node for name in node.input},
-                   {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim]
-                    for value in values})
-
-    def maker(self, name: str, *kinds: str) -> Any | None:
-        """The node of one of these kinds that makes a value."""
-        node = self.made.get(name)
-        return node if node is not None and node.op_type in kinds else None
-
-    def number(self, name: str) -> float | None:
-        """A constant of one element."""
-        value = self.constants.get(name)
-        return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None
-
-    def axis(self, node: Any) -> int | None:
-        """The one axis that a reduction goes along and keeps, -1 for the last one."""
-        from onnx import helper
-
-        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        axes = given.get("axes")
-        if axes is None and len(node.input) > 1:
-            axes = self.constants.get(node.input[1])
-        if axes is None or len(axes) != 1 or not given.get("keepdims", 1):
-            return None
-        rank = len(self.shapes.get(node.input[0], []))
-        axis = int(axes[0])
-        return -1 if axis == rank - 1 else axis if axis < 0 or not rank else axis - rank
-
-    def squares_of(self, name: str) -> str | None:
-        """What ``name`` is the square of."""
-        node = self.maker(name, "Mul", "Pow")
-        if node is None:
-            return None
-        is_square = (node.input[0] == node.input[1] if node.op_type == "Mul"
-                     else self.number(node.input[1]) == 2)
-        return node.input[0] if is_square else None
+    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    axes = given.get("axes")
+    if axes is None and len(node.input) > 1:
+        axes = pieces.constants.get(node.input[1])
+    if axes is None or len(axes) != 1 or not given.get("keepdims", 1):
+        return None
+    rank = len(pieces.shapes.get(node.input[0], []))
+    axis = int(axes[0])
+    return -1 if axis == rank - 1 else axis if axis < 0 or not rank else axis - rank
 
 
-def _unit_length(pieces: _Pieces, node: Any) -> Joined | None:
+def _squares_of(pieces: Pieces, name: str) -> str | None:
+    """What ``name`` is the square of."""
+    node = pieces.maker(name, "Mul", "Pow")
+    if node is None:
+        return None
+    is_square = (node.input[0] == node.input[1] if node.op_type == "Mul"
+                 else pieces.number(node.input[1]) == 2)
+    return node.input[0] if is_square else None
+
+
+def _unit_length(pieces: Pieces, node: Any) -> Joined | None:
     """x / max(‖x‖, tiny), as torch.nn.functional.normalize has it."""
     from onnx import helper
 
@@ -118,7 +82,7 @@ def _unit_length(pieces: _Pieces, node: Any) -> Joined | None:
             return None
         length = bound.input[0]
     norm = pieces.maker(length, "ReduceL2")
-    if norm is None or norm.input[0] != x or (axis := pieces.axis(norm)) is None:
+    if norm is None or norm.input[0] != x or (axis := _axis(pieces, norm)) is None:
         return None
     if pieces.shapes.get(x) != pieces.shapes.get(node.output[0], pieces.shapes.get(x)):
         return None     # an Expand has made more of it
@@ -126,7 +90,7 @@ def _unit_length(pieces: _Pieces, node: Any) -> Joined | None:
                                    p=2)], []
 
 
-def _by_root(pieces: _Pieces, node: Any) -> Joined | None:
+def _by_root(pieces: Pieces, node: Any) -> Joined | None:
     """x / sqrt(mean(x²) + epsilon), and a gain behind it."""
     from onnx import helper, numpy_helper
 
@@ -141,7 +105,7 @@ def _by_root(pieces: _Pieces, node: Any) -> Joined | None:
     mean = next((m for name in total.input
                  if (m := pieces.maker(name, "ReduceMean")) is not None), None)
     if epsilon is None or epsilon <= 0 or mean is None or (
-            pieces.squares_of(mean.input[0]) != x or (axis := pieces.axis(mean)) is None):
+            _squares_of(pieces, mean.input[0]) != x or (axis := _axis(pieces, mean)) is None):
         return None
     shape = pieces.shapes.get(x, [])
     if not shape or not shape[axis]:
@@ -162,7 +126,7 @@ def _by_root(pieces: _Pieces, node: Any) -> Joined | None:
         numpy_helper.from_array(gain.astype(np.float32), name)]
 
 
-def _root_and_operand(pieces: _Pieces, node: Any) -> tuple[str, Any] | None:
+def _root_and_operand(pieces: Pieces, node: Any) -> tuple[str, Any] | None:
     """Of x / root, or x · (1 / root): x, and the node of the root."""
     if node.op_type == "Div" and (root := pieces.maker(node.input[1], "Sqrt")) is not None:
         return node.input[0], root
@@ -175,25 +139,15 @@ def _root_and_operand(pieces: _Pieces, node: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _gain(pieces: _Pieces, node: Any, rank: int, axis: int, size: int) -> tuple[Any, np.ndarray]:
+def _gain(pieces: Pieces, node: Any, rank: int, axis: int, size: int) -> tuple[Any, np.ndarray]:
     """The last piece, which multiplies by a constant along the axis if it is another one, and that
     constant, [size]."""
     result = node.output[0]
-    reader = pieces.readers.get(result)
-    if reader is not None and reader.op_type == "Mul" and pieces.uses[result] == 1:
+    reader = pieces.only_reader(result)
+    if reader is not None and reader.op_type == "Mul":
         constant = pieces.constants.get(next(n for n in reader.input if n != result))
         if constant is not None and constant.ndim <= rank:
             wide = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
             if wide.size == wide.shape[axis] and wide.size in (1, size):
                 return reader, np.broadcast_to(wide.reshape(-1), (size,))
     return node, np.ones(size)
-
-
-def _read(nodes: list[Any], outputs: set[str]) -> list[Any]:
-    """The nodes of which some output is made."""
-    kept, wanted = [], set(outputs)
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    return kept[::-1]

@@ -90,12 +90,14 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
         with _failing(path):
             prepare(path, prepared, recipe)
             of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-            kinds, order, in_float = _settled(prepared, recipe)
-            ranges = hide(prepared, samples)
-            check_weights(path, onnx.load(prepared).graph)
         progress(f"calibrating with {len(samples)} samples")
         signs = of_runtime.QuantType
         with _failing(path):
+            model = onnx.load(prepared)
+            ranges = _settle(model, samples)
+            check_weights(path, model.graph)
+            onnx.save(model, prepared)
+            kinds, order, in_float = _asked(model.graph, recipe)
             of_runtime.quantize_static(
                 prepared, quantised, _reader(samples), quant_format=of_runtime.QuantFormat.QDQ,
                 op_types_to_quantize=kinds, nodes_to_exclude=in_float,
@@ -127,24 +129,26 @@ def _quiet_sessions() -> Iterator[None]:
         onnxruntime.set_default_logger_severity(WARNINGS)
 
 
-def _settled(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str], list[str]]:
-    """Settle the biases of a model, whose operators are fused by now: the kinds to quantise, None
-    for those that the quantiser takes by itself, the names of values in the order in which they
-    are computed, and those of operators that stay in float32."""
-    import onnx
-
-    model = onnx.load(path)
+def _settle(model: Any, samples: Inputs) -> dict[str, Any]:
+    """Bring a model, whose operators are fused by now, into the form that is quantised; the ranges
+    of what calibration is not to find."""
     join_normalizations(model)
     drop_guards(model.graph)
+    ranges = hide(model, samples)
     settle_biases(model.graph)
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
-    onnx.save(model, path)
-    names = {node.name: (node.name, *node.output) for node in model.graph.node}
+    return ranges
+
+
+def _asked(graph: Any, recipe: Recipe) -> tuple[list[str] | None, list[str], list[str]]:
+    """The kinds to quantise, None for those that the quantiser takes by itself, the names of values
+    in the order in which they are computed, and those of operators that stay in float32."""
+    names = {node.name: (node.name, *node.output) for node in graph.node}
     recipe.check_found(name for each in names.values() for name in each)
-    kinds = {node.op_type for node in model.graph.node}
-    order = [value.name for value in model.graph.input] + [
-        name for node in model.graph.node for name in node.output]
+    kinds = {node.op_type for node in graph.node}
+    order = [value.name for value in graph.input] + [
+        name for node in graph.node for name in node.output]
     named = None
     if kinds & RECURRENT:
         named = sorted(kinds)

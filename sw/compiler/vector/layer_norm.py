@@ -45,23 +45,25 @@ def layer_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
 
 def map_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
     """The numbers of a GROUP_NORM of one group of int8, of one image; else None."""
-    x, gain, bias = (graph.tensors[i] for i in op.inputs)
-    epsilon = op.attributes["epsilon"]
-    if op.rule != RULE or gain.data is None or bias.data is None or (
-            not isinstance(epsilon, float) or op.attributes["groups"] != 1 or x.shape[0] != 1):
-        return None
-    return map_norm_numbers(gain.data, bias.data, epsilon, quantization(x).scale,
-                            quantization(graph.tensors[op.outputs[0]]).scale, prod(x.shape))
+    shape = graph.tensors[op.inputs[0]].shape
+    return _of_so_many(graph, op, prod(shape)) if (
+        op.attributes["groups"] == shape[0] == 1) else None
 
 
 def instance_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
     """The numbers of an INSTANCE_NORM of int8; None where there are none."""
-    gain, bias = (graph.tensors[i].data for i in op.inputs[1:])
-    epsilon, x = op.attributes["epsilon"], graph.tensors[op.inputs[0]]
-    if op.rule != RULE or gain is None or bias is None or not isinstance(epsilon, float):
+    return _of_so_many(graph, op, graph.tensors[op.inputs[0]].shape[-1])
+
+
+def _of_so_many(graph: Graph, op: Op, count: int) -> LayerNormNumbers | None:
+    """The numbers of a norm over ``count`` values."""
+    x, gain, bias = (graph.tensors[i] for i in op.inputs)
+    epsilon = op.attributes["epsilon"]
+    if op.rule != RULE or gain.data is None or bias.data is None or (
+            not isinstance(epsilon, float)):
         return None
-    return map_norm_numbers(gain, bias, epsilon, quantization(x).scale,
-                            quantization(graph.tensors[op.outputs[0]]).scale, x.shape[-1])
+    return map_norm_numbers(gain.data, bias.data, epsilon, quantization(x).scale,
+                            quantization(graph.tensors[op.outputs[0]]).scale, count)
 
 
 def rms_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:

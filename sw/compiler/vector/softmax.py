@@ -18,13 +18,17 @@ from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels.elementary import Place, table_words
 from kaniwa.units.vector.kernels.softmax import (
-    SHORT_ROW,
     longest_in_registers,
     softmax,
     softmax_limit,
     softmax_rows,
 )
-from kaniwa.units.vector.kernels.softmax_forms import FixedPointForm, LitertForm, SoftmaxForm
+from kaniwa.units.vector.kernels.softmax_forms import (
+    SHORT_ROW,
+    FixedPointForm,
+    LitertForm,
+    SoftmaxForm,
+)
 from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["softmax_layer"]

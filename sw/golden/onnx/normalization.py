@@ -20,16 +20,20 @@ from kaniwa.golden.registry import Call
 __all__: list[str] = []
 
 
-@register_real("LAYER_NORM")
-def _layer_norm(call: Call) -> np.ndarray:
-    x = real_operand(call, 0)
-    centered = x - x.mean(axis=-1, keepdims=True)
-    variance = np.square(centered).mean(axis=-1, keepdims=True)
+def _normal(call: Call, x: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
+    """(x - mean) / sqrt(variance + epsilon) along ``axes``."""
+    centered = x - x.mean(axis=axes, keepdims=True)
+    variance = np.square(centered).mean(axis=axes, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         y = centered / np.sqrt(variance + call.attribute("epsilon"))
     if np.isnan(y).any():
-        raise OverflowError("LAYER_NORM of equal values with epsilon 0 is not a number")
-    bias = call.optional(2)
+        raise OverflowError(f"{call.op.kind} of equal values with epsilon 0 is not a number")
+    return np.asarray(y)
+
+
+@register_real("LAYER_NORM")
+def _layer_norm(call: Call) -> np.ndarray:
+    y, bias = _normal(call, real_operand(call, 0), -1), call.optional(2)
     y = y * call.value(1).astype(np.float64)
     return (y if bias is None else y + bias.astype(np.float64)) / output_step(call)
 
@@ -50,25 +54,15 @@ def _group_norm(call: Call) -> np.ndarray:
     """x [N, ..., C], whose C channels are so many groups."""
     x, groups = real_operand(call, 0), call.attribute("groups")
     parts = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
-    centered = parts - parts.mean(axis=(1, 3), keepdims=True)
-    variance = np.square(centered).mean(axis=(1, 3), keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        y = (centered / np.sqrt(variance + call.attribute("epsilon"))).reshape(x.shape)
-    if np.isnan(y).any():
-        raise OverflowError("GROUP_NORM of equal values with epsilon 0 is not a number")
     gain, bias = (call.value(i).astype(np.float64) for i in (1, 2))
-    return (y * gain + bias) / output_step(call)
+    return (_normal(call, parts, (1, 3)).reshape(x.shape) * gain + bias) / output_step(call)
 
 
 @register_real("INSTANCE_NORM")
 def _instance_norm(call: Call) -> np.ndarray:
-    """x [N, C, L], each channel by itself; with an epsilon above 0, as its only other rule has."""
-    x = real_operand(call, 0)
-    centered = x - x.mean(axis=-1, keepdims=True)
-    variance = np.square(centered).mean(axis=-1, keepdims=True)
+    """x [N, C, L], each channel by itself."""
     gain, bias = (call.value(i).astype(np.float64)[:, np.newaxis] for i in (1, 2))
-    y = centered / np.sqrt(variance + call.attribute("epsilon"))
-    return (y * gain + bias) / output_step(call)
+    return (_normal(call, real_operand(call, 0), -1) * gain + bias) / output_step(call)
 
 
 results_in_float32("BATCH_NORM", "GROUP_NORM")

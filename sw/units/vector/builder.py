@@ -276,10 +276,6 @@ class Builder:
         else:
             self.multiply(d, a, 1 << 31 - n, ROUNDED[rounding], plus)
 
-    def shift_to_factor(self, d: Register, one: Register) -> None:
-        """d = 2^(31 - d), by which a product is shifted right; ``one`` holds 1."""
-        self.compute(Function.ADD, d, one, factor=d, power=Factor.RIGHT)
-
     def minimum(self, d: Register, a: Register, b: Operand) -> None:
         """d = the smaller of a and b."""
         self.compute(Function.MINIMUM, d, a, addend=b)

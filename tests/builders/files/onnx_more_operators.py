@@ -246,7 +246,8 @@ def choice(b: OnnxBuilder) -> str:
     """By a constant between a value and a number, which may hide it; or what is no number."""
     shape = tuple(int(n) for n in b.rng.integers(1, 6, int(b.rng.integers(1, 5))))
     x = b.activation(shape, None if b.rng.random() < 0.5 else 0.05)
-    if b.rng.random() < 0.2:
+    if b.rng.random() < 0.3:
+        x = b.node("Softmax", [x]) if b.rng.random() < 0.5 else x
         test = b.node(str(b.rng.choice(["IsNaN", "IsInf"])), [x])
         return b.node("Where", [test, b.constant(np.float32(0)), x])
     if b.rng.random() < 0.3:

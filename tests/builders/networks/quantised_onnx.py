@@ -275,6 +275,13 @@ def _choice(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.node("Where", [condition, *values]), ()
 
 
+def _guard(kind: str) -> Step:
+    def step(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
+        return b.node("Where", [b.node(kind, [x]), b.constant(np.float32(0)), x]), ()
+
+    return step
+
+
 def _tile(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.node("Tile", [x, b.integers(1, 1, 2, 1)]), ()
 
@@ -338,6 +345,7 @@ OPERATORS: dict[str, Step] = {
     "Expand": _expand, "Tile": _tile, "Einsum": _einsum,
     "LSTM": _recurrent("LSTM", 4), "GRU": _recurrent("GRU", 3), "RNN": _recurrent("RNN", 1),
     "NonMaxSuppression": _boxes, "Where": _choice,
+    **{kind: _guard(kind) for kind in ("IsNaN", "IsInf")},
 }
 KINDS = tuple(OPERATORS)
 

@@ -233,6 +233,8 @@ def test_a_row_too_long_is_refused() -> None:
     with pytest.raises(ProgramError, match="a row of 961 is longer than 15 registers of 64"):
         kernels_softmax.softmax(PRESETS["small"], 961, Place(0, Width.INT8), Place(0, Width.INT8),
                                 0, LitertForm())
+    with pytest.raises(ProgramError, match="a row of 512 is longer than 511"):
+        kernels_softmax.softmax_rows(PRESETS["small"], Tiles(2, 2, 512), 0, 0, 0, LitertForm())
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -15,14 +15,7 @@ from kaniwa.importers.onnx.file import Node
 from kaniwa.importers.onnx.lookahead import wanted_steps
 from kaniwa.importers.onnx.pending import quantized_to
 from kaniwa.importers.onnx.quantization import FLOAT_MAX, in_steps
-from kaniwa.importers.onnx.values import (
-    Dequantized,
-    Integers,
-    Known,
-    Pending,
-    Steps,
-    Value,
-)
+from kaniwa.importers.onnx.values import Dequantized, Integers, Known, Pending, Steps, Value
 
 __all__ = ["never", "where"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
@@ -10,7 +10,9 @@ from kaniwa.units.vector.builder import Builder, Pointer, Register
 from kaniwa.units.vector.isa import BLOCK_WORDS, STORE_INSTRUCTIONS, Function, Reduce, Shift
 from kaniwa.units.vector.kernels.elementary import Place
 from kaniwa.units.vector.kernels.long_softmax import LongRows
+from kaniwa.units.vector.kernels.softmax_batch import Batch
 from kaniwa.units.vector.kernels.softmax_forms import (
+    SHORT_ROW,
     Division,
     Looked,
     SoftmaxForm,
@@ -18,12 +20,10 @@ from kaniwa.units.vector.kernels.softmax_forms import (
 )
 from kaniwa.units.vector.kernels.tiles import Tiles
 
-__all__ = ["SHORT_ROW", "longest_in_registers", "softmax", "softmax_limit", "softmax_rows"]
+__all__ = ["longest_in_registers", "softmax", "softmax_limit", "softmax_rows"]
 
 # Registers of rows beside a table of 256 words.
 SOFTMAX_REGISTERS = 16
-# Up to so many exponentials add up to less than 512.
-SHORT_ROW = 511
 # Registers of a block of a long row: as many as the program has instructions for.
 BLOCK_PARTS = (9, 8, 7, 6, 5)
 
@@ -33,15 +33,14 @@ def softmax(config: AcceleratorConfig, columns: int, x: Place, y: Place, table: 
     """SOFTMAX of a row of int8, of as many elements as registers hold, to int8 or int16.
 
     ``table``: ``table_words`` of exp(difference to the largest), as ``form`` has them, for
-    differences 0, then -255..-1. A row whose exponentials add up to 512 or more is undefined.
+    differences 0, then -255..-1. LiteRT's has no result of a row whose exponentials add up to 512
+    or more.
     """
-    k = Builder(config)
+    k, words = _begun(config, table)
     sizes = [min(k.limit, columns - first) for first in range(0, columns, k.limit)]
     if len(sizes) > _row_registers(form):
         raise ProgramError(f"a row of {columns} is longer than {_row_registers(form)} registers "
                            f"of {k.limit}")
-    words = k.table(256)
-    k.load_table(words, k.pointer(table), 256)
     values, last = [k.vector() for _ in sizes], k.vector()
     largest, more = k.scalar(), k.scalar()
     scratch = [k.vector() for _ in range(form.scratch)]
@@ -87,13 +86,13 @@ def softmax_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table:
                  form: SoftmaxForm) -> bytes:
     """SOFTMAX of int8 along rows, R at a time, one in each lane; ``tiles`` at ``x`` and ``y``.
 
-    ``table``, ``form`` and what is undefined as in ``softmax``.
+    ``table`` and ``form`` as in ``softmax``.
     """
+    if tiles.columns > form.longest_row:
+        raise ProgramError(f"a row of {tiles.columns} is longer than {form.longest_row}")
     if tiles.columns > BLOCK_WORDS * (SOFTMAX_REGISTERS - form.scratch):
         return _long_rows(config, tiles, x, y, table, form)
-    k = Builder(config)
-    words = k.table(256)
-    k.load_table(words, k.pointer(table), 256)
+    k, words = _begun(config, table)
     rows = _Rows(k, form, tiles, k.pointer(x), k.pointer(y), words)
     most = rows.at_once()
     if most:
@@ -123,13 +122,19 @@ def _row_registers(form: SoftmaxForm) -> int:
     return SOFTMAX_REGISTERS - form.scratch - 1
 
 
+def _begun(config: AcceleratorConfig, table: int) -> tuple[Builder, Register]:
+    """A program that has loaded the table, and its register."""
+    k = Builder(config)
+    words = k.table(256)
+    k.load_table(words, k.pointer(table), 256)
+    return k, words
+
+
 def _long_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table: int,
                form: SoftmaxForm) -> bytes:
     """The program for rows that registers do not hold at once."""
     for parts in BLOCK_PARTS:
-        k = Builder(config)
-        words = k.table(256)
-        k.load_table(words, k.pointer(table), 256)
+        k, words = _begun(config, table)
         LongRows(k, form, tiles, words, parts).write(x, y)
         if k.place < STORE_INSTRUCTIONS:
             break
@@ -197,7 +202,7 @@ class _Rows:
     def together(self, count: int) -> None:
         """``count`` tiles at once, whose divisions are words of the same registers."""
         k, form = self._k, self._form
-        batch = self._batch(len(self._sizes))
+        batch = Batch.begun(k, form, len(self._sizes))
         values = [self._registers() for _ in range(count)]
         division = batch.division(k)
         for times, first in self._tiles.repeated(k, count):
@@ -215,14 +220,14 @@ class _Rows:
                     for total, more in zip(batch.totals[0], totals, strict=True):
                         k.add(total, total, more)
                 form.denominator(k, division)
-                k.shift_to_factor(batch.shifts, batch.one)
+                batch.shift_to_factor(k)
                 for word, registers in tiles:
                     self._divide(registers, first + word, word, batch)
 
     def in_words(self) -> None:
         """Tile by tile; what is found of the registers of a row are words of one."""
         k, form, parts = self._k, self._form, len(self._sizes)
-        batch = self._batch(1)
+        batch = Batch.begun(k, form, 1)
         values, (totals,) = self._registers(), batch.totals
         division = batch.division(k)
         for times, number in self._tiles.repeated(k, 1):
@@ -243,28 +248,15 @@ class _Rows:
                     k.fold_to(total, 0, total, Function.ADD)
                 k.length(k.lanes)
                 form.denominator(k, division)
-                k.shift_to_factor(batch.shifts, batch.one)
+                batch.shift_to_factor(k)
                 self._divide(values, number, 0, batch)
-
-    def _batch(self, parts: int) -> _Batch:
-        """Registers, with the totals of so many parts of rows."""
-        k, form = self._k, self._form
-        batch = _Batch(
-            largest=k.vector(), mantissas=k.vector(), shifts=k.vector(), spare=k.vector(),
-            totals=[tuple(k.vector() for _ in range(form.parts)) for _ in range(parts)],
-            scratch=[k.vector() for _ in range(form.scratch)], least=k.scalar(), unit=k.scalar(),
-            one=k.scalar(), more=k.scalar(), intercept=k.scalar())
-        k.constant(batch.least, -128)
-        k.constant(batch.unit, form.unit)
-        k.constant(batch.one, 1)
-        return batch
 
     def _load(self, registers: list[Register], number: int) -> None:
         """A tile."""
         for part, value in enumerate(registers):
             self._tiles.load(self._k, value, self._source, self._sizes, part, number)
 
-    def _find(self, registers: list[Register], word: int, batch: _Batch) -> None:
+    def _find(self, registers: list[Register], word: int, batch: Batch) -> None:
         """A tile's largest values."""
         k, last = self._k, len(registers) - 1
         for part, value in enumerate(registers):
@@ -272,7 +264,7 @@ class _Rows:
             k.fold_to(batch.largest if part == last else batch.more, word, value, Function.MAXIMUM,
                       batch.more if part else batch.least)
 
-    def _add_up(self, registers: list[Register], word: int, batch: _Batch) -> None:
+    def _add_up(self, registers: list[Register], word: int, batch: Batch) -> None:
         """A tile's totals."""
         k, row = self._k, Looked(registers[0], self._words, batch.largest, word, word)
         for part, (value, totals) in enumerate(zip(registers, batch.totals, strict=True)):
@@ -281,7 +273,7 @@ class _Rows:
                 self._form.total(k, kind, total, batch.unit, replace(row, value=value),
                                  batch.scratch)
 
-    def _divide(self, registers: list[Register], number: int, word: int, batch: _Batch) -> None:
+    def _divide(self, registers: list[Register], number: int, word: int, batch: Batch) -> None:
         """A tile's results."""
         k = self._k
         assert self._form.shifts is not None
@@ -295,28 +287,3 @@ class _Rows:
 
     def _registers(self) -> list[Register]:
         return [self._k.vector() for _ in self._sizes]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Registers of tiles at once, a word a tile: their largest values, totals by part, mantissas,
-    shifts and a spare one. Scalars: the least value, a unit of totals, 1, and two others."""
-
-    largest: Register
-    totals: list[tuple[Register, ...]]
-    mantissas: Register
-    shifts: Register
-    spare: Register
-    least: Register
-    unit: Register
-    one: Register
-    more: Register
-    intercept: Register
-    scratch: list[Register]
-
-    def division(self, k: Builder) -> Division:
-        """The division by the first part's totals, with what all divisions have in common set."""
-        division = Division(self.totals[0], self.mantissas, self.shifts, self.spare,
-                            self.intercept)
-        division.begin(k)
-        return division

@@ -15,8 +15,9 @@ from kaniwa.units.vector.kernels.fixedpoint import (
 )
 
 __all__ = ["Division", "FixedPointForm", "LitertForm", "Looked", "SoftmaxForm",
-           "shift_by_at_most_31"]
+           "SHORT_ROW", "shift_by_at_most_31"]
 
+SHORT_ROW = 511    # as many exponentials add up to less than 512
 LOW_BITS = 15      # of a total in two parts
 LONGEST_ROW = 16384     # whose total's high part leaves a bit for its low part's carry
 
@@ -100,7 +101,7 @@ class LitertForm:
     results of ``result_bits``."""
 
     result_bits: int = 8
-    longest_row = 511       # as many exponentials may add up to what the reference has no result of
+    longest_row = SHORT_ROW     # beyond it the reference has no result of some rows
     parts = 1
     scratch = 0
     unit = 1 << 19

@@ -88,50 +88,32 @@ def test_a_layer_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int)
     assert compared > 40_000 // 20 * columns
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 2), (1, 9, 7), (1, 24, 24, 64), (1, 21845, 3),
-                                   (1, 65536, 1)], ids=str)
-def test_a_norm_of_a_map_is_the_exact_value_rounded_but_next_to_a_tie(
-        shape: tuple[int, ...]) -> None:
-    rng, compared = np.random.default_rng(sum(shape)), 0
+@pytest.mark.parametrize(("kind", "shape"), [
+    *(("GROUP_NORM", shape) for shape in (
+        (1, 3, 2), (1, 9, 7), (1, 24, 24, 64), (1, 21845, 3), (1, 65536, 1))),
+    *(("INSTANCE_NORM", shape) for shape in (
+        (1, 5, 1), (2, 3, 40), (1, 4, 256), (1, 7, 600), (3, 2, 9000), (1, 2, 65536)))], ids=str)
+def test_a_norm_of_a_map_or_channels_is_the_exact_value_rounded_but_next_to_a_tie(
+        kind: str, shape: tuple[int, ...]) -> None:
+    rng, compared, whole = np.random.default_rng(sum(shape)), 0, kind == "GROUP_NORM"
+    count, axes = (int(np.prod(shape)), None) if whole else (shape[-1], -1)
+    norm = onnx_layer_norm.map_norm if whole else onnx_layer_norm.instance_norm
     for _ in range(20):
-        graph = random_case("GROUP_NORM", shape, rng)
+        graph = random_case(kind, shape, rng)
         gain, bias = (graph.tensors[i].data for i in (2, 3))
         epsilon = graph.ops[0].attributes["epsilon"]
         scale, step = (graph.tensors[i].quantization.scale for i in (0, 1))
         assert gain is not None and bias is not None and isinstance(epsilon, float)
-        numbers = onnx_layer_norm.map_norm_numbers(gain, bias, epsilon, scale, step,
-                                                   int(np.prod(shape)))
+        numbers = onnx_layer_norm.map_norm_numbers(gain, bias, epsilon, scale, step, count)
         if numbers is None:
             continue
+        if not whole:
+            gain, bias = gain[:, np.newaxis], bias[:, np.newaxis]
         for x in values(shape, rng):
             real = x * np.float64(scale)
-            real = (real - real.mean()) / np.sqrt(real.var() + epsilon)
-            real = (real * gain + bias) / step
-            assert_near(onnx_layer_norm.map_norm(x, numbers), real, 2.0**-11)
-            compared += 1
-    assert compared >= 40
-
-
-@pytest.mark.parametrize("shape", [(1, 5, 1), (2, 3, 40), (1, 4, 256), (1, 7, 600), (3, 2, 9000),
-                                   (1, 2, 65536)], ids=str)
-def test_a_norm_of_channels_is_the_exact_value_rounded_but_next_to_a_tie(
-        shape: tuple[int, ...]) -> None:
-    rng, compared = np.random.default_rng(sum(shape)), 0
-    for _ in range(20):
-        graph = random_case("INSTANCE_NORM", shape, rng)
-        gain, bias = (graph.tensors[i].data for i in (2, 3))
-        epsilon = graph.ops[0].attributes["epsilon"]
-        scale, step = (graph.tensors[i].quantization.scale for i in (0, 1))
-        assert gain is not None and bias is not None and isinstance(epsilon, float)
-        numbers = onnx_layer_norm.map_norm_numbers(gain, bias, epsilon, scale, step, shape[-1])
-        if numbers is None:
-            continue
-        for x in values(shape, rng):
-            real = x * np.float64(scale)
-            real -= real.mean(axis=-1, keepdims=True)
-            real /= np.sqrt(np.square(real).mean(axis=-1, keepdims=True) + epsilon)
-            real = (real * gain[:, np.newaxis] + bias[:, np.newaxis]) / step
-            assert_near(onnx_layer_norm.instance_norm(x, numbers), real, 2.0**-11)
+            real -= real.mean(axis=axes, keepdims=True)
+            real /= np.sqrt(np.square(real).mean(axis=axes, keepdims=True) + epsilon)
+            assert_near(norm(x, numbers), (real * gain + bias) / step, 2.0**-11)
             compared += 1
     assert compared >= 40
 
