@@ -28,8 +28,8 @@ class VectorStore(Component):
     ``issue``, and not while ``pause`` is 1. Its results are in ``lane_data`` from the cycle
     behind ``capture`` on, for two cycles; those of a group of several pieces, until all are taken.
 
-    Pieces wait in a queue, in which there is room for all that have begun. ``busy`` until memory
-    has accepted the last one.
+    Pieces wait in a queue, in which there is room for all that have begun. The room of one that
+    leaves counts a slot later. ``busy`` until memory has accepted the last one.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -60,7 +60,7 @@ class VectorStore(Component):
                                lanes - 1)
         push, word = self._put_together(m, kind, rows, pieces)
         popped = self._write(m, kind, rows, pieces, push, word)
-        self._reserve(m, popped)
+        self._reserve(m, kind, rows, popped)
         return m
 
     def _by_kind(self, m, kind, rows, numbers, of_rows):
@@ -74,30 +74,41 @@ class VectorStore(Component):
                     m.d.comb += found.eq(number)
         return found
 
-    def _reserve(self, m, popped):
-        """``pause``, where the queue has no room, or its pieces need more time."""
+    def _reserve(self, m, kind, rows, popped):
+        """``pause``, where the queue has no room, or its pieces need more time.
+
+        Groups begin in slots, and ``pause`` is asked in slots only. So it is a flip-flop that is
+        set in the cycle between two of them, from what has begun in the slot before.
+        """
         lanes, piece = self._config.requant_lanes, self._piece
         depth = queue_depth(lanes)
-        kind, rows = Signal(2, reset_less=True), Signal(reset_less=True)
-        with m.If(self.start):
-            m.d.sync += [kind.eq(self.kind), rows.eq(self.rows)]
-        # As the store begins they are those that come.
-        now = Mux(self.start, self.kind, kind), Mux(self.start, self.rows, rows)
-        need = self._by_kind(m, *now, self._pieces, lanes)
-        slots = self._by_kind(m, *now, {w: -(-n // 2) - 1 for w, n in self._pieces.items()},
+        need = self._by_kind(m, kind, rows, self._pieces, lanes)
+        slots = self._by_kind(m, kind, rows, {w: -(-n // 2) - 1 for w, n in self._pieces.items()},
                               max(0, lanes // 2 - piece))
-        reserved = Signal(range(depth + 1))
-        wait = Signal.like(slots)
-        part = Signal(range(piece))      # groups of a piece that have begun
-        begins = self.start | (self.issue & (part == 0))
-        m.d.comb += self.pause.eq((part == 0) & ((wait != 0) | (reserved + need > depth)))
-        m.d.sync += reserved.eq(reserved + Mux(begins, need, 0) - popped)
-        with m.If(self.start | self.issue):
-            m.d.sync += part.eq(Mux(now[1], Mux(self.start, 0, part) + 1, 0))
+        started, issued = Signal(), Signal()
+        m.d.sync += [started.eq(self.start), issued.eq(self.issue)]
+        reserved, part = Signal(range(depth + 1)), Signal(range(piece))
+        wait, next_wait = Signal.like(slots), Signal.like(slots)
+        # ``part``: groups of a piece that have begun. A piece begins with the first of them.
+        next_part = Signal.like(part)
+        begins = started | (issued & (part == 0))
+        with m.If(started | issued):
+            m.d.comb += next_part.eq(Mux(rows, Mux(started, 0, part) + 1, 0))
+        with m.Else():
+            m.d.comb += next_part.eq(part)
         with m.If(begins):
-            m.d.sync += wait.eq(slots)
-        with m.Elif(self.slot & (part == 0) & (wait != 0)):
-            m.d.sync += wait.eq(wait - 1)
+            m.d.comb += next_wait.eq(slots)
+        with m.Elif((part == 0) & (wait != 0)):
+            m.d.comb += next_wait.eq(wait - 1)
+        with m.Else():
+            m.d.comb += next_wait.eq(wait)
+        full = reserved > depth - Mux(begins, need << 1, need)
+        with m.If(~self.slot):
+            m.d.sync += [
+                part.eq(next_part), wait.eq(next_wait),
+                self.pause.eq((next_part == 0) & ((next_wait != 0) | full)),
+            ]
+        m.d.sync += reserved.eq(reserved + Mux(begins & ~self.slot, need, 0) - popped)
 
     def _put_together(self, m, kind, rows, pieces):
         """A piece in each cycle in which there is one."""
