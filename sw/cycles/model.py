@@ -33,6 +33,10 @@ from kaniwa.timing import Timing
 
 __all__ = ["model_run"]
 
+# From the last item of a weight stream to where a unit beside the array may begin: it is written,
+# and the sequencer hears that all are at rest.
+WEIGHTS_AT_REST = 4
+
 
 def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
               read: Read | None = None, outside: Timing | None = None,
@@ -80,7 +84,9 @@ def _model_layers(config: AcceleratorConfig, instructions: Sequence[Values], rea
         array.run(index)
     memory.finish()
     writes, end = results.store.writes, array.end + events.skipped
-    cycles = max((writes[-1] if writes else 0) + 3, commands.end_fetched + 2)
+    # Weights end before results, but for the tables of what follows a unit's command.
+    cycles = max((writes[-1] if writes else 0) + 3, commands.end_fetched + 2,
+                 weights.end + WEIGHTS_AT_REST)
     idle = lost_cycles(array.idle, array.gather.lacking, events.waits, results.store.held_back)
     if log:
         log.lose("fill", -1, 0)

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.readers.streams import region_shapes
 from kaniwa.errors import CompileError, DeviceError
 from kaniwa.isa import Opcode, encode
+from kaniwa.isa.formats import Buffer
 from kaniwa.program.instruction import pixels
 from kaniwa.sim.benches.units.vector.vector_programs import (
     PROGRAM_AT,
@@ -44,7 +46,7 @@ INSTRUCTIONS = 24   # of a graph's program, at most: memory must hold the vector
 MODEL_ERROR, MODEL_CYCLES = 0.005, 2
 
 REQUIRED = ["stalls", "first", "between", "behind", "adjacent", "changes_a_result", "kept_program",
-            "waits_for_vector", "add", "illegal_instruction", "beyond_memory",
+            "waits_for_vector", "waits_for_tables", "add", "illegal_instruction", "beyond_memory",
             "illegal_field"]
 
 
@@ -131,6 +133,7 @@ class _Case:
             tally.bins["add"] += layer["add"]
             moved_to[number] = len(self.instructions)
             while rng.random() < 0.5:
+                tally.bins["waits_for_tables"] += self._brings_tables(layer)
                 tally.bins["behind" if number == len(layers) else "between"] += 1
                 if rng.random() < 0.4:
                     self.change(layer)
@@ -139,6 +142,15 @@ class _Case:
                         tally.bins["waits_for_vector"] += 1
                 else:
                     self.random_vector()
+
+    def _brings_tables(self, layer: dict[str, int]) -> bool:
+        """Whether the tables of the next layer come behind the weights of ``layer``."""
+        def read(address: int, size: int) -> bytes:
+            return next((image[address - place:][:size] for place, image in self.compiled.images
+                         if place <= address < place + len(image)), b"")
+
+        _, weights = region_shapes(self.config, layer, read)
+        return any(shape.kind == Buffer.TABLES for shape in weights)
 
     def write(self, *devices: Any) -> int:
         """The program to the devices; its address."""

@@ -124,6 +124,11 @@ class WeightPath(ReadPath):
         return (self._fetching.word, len(self._responses),
                 len(self._shifted))
 
+    @property
+    def end(self) -> int:
+        """When the last item was accepted."""
+        return max(self._accepted)
+
     def state(self, look: Look) -> tuple[Any, ...]:
         """What the path does next hangs on, where it stands still."""
         return (look.frame(self._fetching, FETCH), look.frame(self._decoding, DECODE),
