@@ -30,17 +30,6 @@ def plain_weights(graph: Graph, op: Op) -> str | None:
     return None if plain else "its weights are shuffled; store them as a matrix"
 
 
-def same_batch(graph: Graph, op: Op) -> str | None:
-    """Both operands are computed, and have the same batch."""
-    a, b = (graph.tensors[i] for i in op.inputs)
-    for tensor in (a, b):
-        if tensor.data is not None:
-            return f"'{tensor.name}' is constant; make it a fully connected layer"
-    return None if a.shape[:-2] == b.shape[:-2] else (
-        f"'{a.name}' and '{b.name}' have batches {list(a.shape[:-2])} and {list(b.shape[:-2])}; "
-        f"give them the same")
-
-
 def scales_of_products(graph: Graph, op: Op) -> str | None:
     """The product of its operands' scales is less than a quarter of its result's."""
     return None      # ``lower`` rescales by it
@@ -67,14 +56,37 @@ def _matmul(rewriter: Rewriter, op: Op) -> None:
     if op.attributes.get("adj_x"):
         left = _exchanged(rewriter, op, left)
     source = None if op.attributes.get("adj_y") else _before_exchange(rewriter, op, right)
-    right = right if source is None else source
+    left, right, result = _of_one_batch(rewriter, op, left, right if source is None else source)
     attributes = {**op.attributes, "taps": rewriter.tensors[left].shape[-1],
                   "turned": source is None and not op.attributes.get("adj_y")}
     if rewriter.tensors[left].dtype != "int16":
-        rewriter.emit(op, op.kind, (left, right), attributes)
-        return
-    parts = (*rewriter.bytes_of(op, left), *rewriter.bytes_of(op, right))
-    rewriter.emit(op, op.kind, parts, {**attributes, "operands": (left, right)})
+        rewriter.emit(op, op.kind, (left, right), attributes, result)
+    else:
+        parts = (*rewriter.bytes_of(op, left), *rewriter.bytes_of(op, right))
+        rewriter.emit(op, op.kind, parts, {**attributes, "operands": (left, right)}, result)
+    rewriter.renamed(op, result, rewriter.tensors[op.outputs[0]])
+
+
+def _of_one_batch(rewriter: Rewriter, op: Op, left: int, right: int) -> tuple[int, int, int]:
+    """Operands that have as many matrices, and the tensor of their product.
+
+    Many left matrices with a single right one are one left matrix of all rows. Else what there is
+    less of is repeated.
+    """
+    a, b, y = (rewriter.tensors[i] for i in (left, right, op.outputs[0]))
+    batch = y.shape[:-2]
+    if a.shape[:-2] == b.shape[:-2]:
+        return left, right, y.id
+    if prod(b.shape[:-2]) == 1 and prod(a.shape[:-2]) == prod(batch):
+        rows = prod(y.shape[:-1])
+        return (rewriter.reshaped(op, left, (1, rows, a.shape[-1])),
+                rewriter.reshaped(op, right, (1, *b.shape[-2:])),
+                rewriter.tensor(f"{y.name}:rows", (1, rows, y.shape[-1]), y))
+    left, right = (
+        rewriter.reshaped(op, rewriter.repeat(op, x, (*batch, *x.shape[-2:])),
+                          (*batch, *x.shape[-2:])) if x.shape[:-2] != batch else x.id
+        for x in (a, b))
+    return left, right, y.id
 
 
 def _before_exchange(rewriter: Rewriter, op: Op, tensor_id: int) -> int | None:
@@ -115,8 +127,7 @@ OPERATORS = (
     DeviceOperator("FULLY_CONNECTED", (*WEIGHTED, plain_weights), _fully_connected,
                    (*weighted_int16("litert_float_half_away"), plain_weights)),
     DeviceOperator("BATCH_MATMUL", (
-        int8_activations, some_elements, known_rule(*_RULES), same_batch),
-        _matmul,
-        (int16_of_one_scale, some_elements, rule_of_int16("litert_int16"), same_batch,
-         scales_of_products), rules=_RULES),
+        int8_activations, some_elements, known_rule(*_RULES)), _matmul,
+        (int16_of_one_scale, some_elements, rule_of_int16("litert_int16"), scales_of_products),
+        rules=_RULES),
 )

@@ -50,7 +50,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("Conv", ("CONV_2D", "DEPTHWISE_CONV_2D"), "qdq", "Conv", (*_WINDOW, *_WEIGHTS)),
     OnnxOperator("Gemm", ("FULLY_CONNECTED",), "qdq", "Gemm", _WEIGHTS),
     OnnxOperator("MatMul", ("FULLY_CONNECTED", "BATCH_MATMUL"), "qdq", "MatMul", (
-        "a constant operand is the second one and a matrix",)),
+        "a constant that is quantised by channel is a matrix and the second operand, or is taken "
+        "in float32, on the host",)),
     *(OnnxOperator(kind, (kind.upper(),), "qdq", kind, (
         "a constant that is quantised otherwise than by tensor is taken in float32, on the host",))
       for kind in ("Add", "Sub", "Mul", "Div")),

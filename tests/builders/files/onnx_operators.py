@@ -72,6 +72,17 @@ def matmul_of_two(b: OnnxBuilder) -> str:
     return b.node("MatMul", [a, b.activation((*batch, depth, columns))])
 
 
+def matmul_of_constant(b: OnnxBuilder) -> str:
+    """Constants that are no matrix, or the first operand."""
+    rows, depth, columns = (int(n) for n in b.rng.integers(1, 9, 3))
+    if b.rng.random() < 0.5:
+        batch = ((3,), (2, 1), (2, 3))[b.rng.integers(0, 3)]
+        return b.node("MatMul", [b.activation((2, 3, rows, depth)),
+                                 b.weights((*batch, depth, columns))])
+    shape = ((rows, depth), (3, rows, depth))[b.rng.integers(0, 2)]
+    return b.node("MatMul", [b.weights(shape), b.activation((2, 3, depth, columns))])
+
+
 def flattened(b: OnnxBuilder) -> str:
     """A map behind a convolution as a matrix: the columns of its weights are in another order."""
     pooled = b.quantized(b.node("Conv", [b.activation((1, 2, 5, 4)), b.weights((3, 2, 2, 2))]))
@@ -293,6 +304,7 @@ def recurrent(kind: str, results: int, gates: int) -> Callable[[OnnxBuilder], st
 
 DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "Conv": conv, "Gemm": gemm, "MatMul": matmul, "MatMul of two": matmul_of_two,
+    "MatMul of a constant": matmul_of_constant,
     "Flatten": flattened, "linear": linear, "Add": binary("Add"), "Sub": binary("Sub"),
     "Mul": binary("Mul"), "Div": quotient, "Pow": power, "root": root, "scaled": scaled,
     "AveragePool": pool("AveragePool"), "MaxPool": pool("MaxPool"),

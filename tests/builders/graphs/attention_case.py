@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
 
@@ -38,7 +40,7 @@ def matmul_graph(a: tuple[int, ...], b: tuple[int, ...], adj_x: bool = False,
                  adj_y: bool = False, zero_points: tuple[int, int, int] = (18, -13, -20)) -> Graph:
     """A single BATCH_MATMUL of two int8 inputs."""
     rows = a[-1] if adj_x else a[-2]
-    y = (*a[:-2], rows, b[-2] if adj_y else b[-1])
+    y = (*np.broadcast_shapes(a[:-2], b[:-2]), rows, b[-2] if adj_y else b[-1])
     tensors = tuple(Tensor(i, name, shape, "int8", Quantization((scale,), (zero_point,)), None)
                     for i, (name, shape, scale, zero_point) in enumerate(zip(
                         "aby", (a, b, y), (0.02, 0.03, 0.11), zero_points, strict=True)))

@@ -22,9 +22,9 @@ from kaniwa.importers import load_model
 from kaniwa.importers.onnx.model import import_onnx
 from kaniwa.program.summary import summary
 
-ACCELERATED = ("Conv", "Gemm", "MatMul", "MatMul of two", "Add", "Sub", "Mul", "AveragePool",
-               "GlobalAveragePool", "ReduceMean", "requantize", "Sigmoid", "HardSwish",
-               "Reciprocal")
+ACCELERATED = ("Conv", "Gemm", "MatMul", "MatMul of two", "MatMul of a constant", "Add", "Sub",
+               "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean", "requantize", "Sigmoid",
+               "HardSwish", "Reciprocal")
 SEEDS = 10
 
 

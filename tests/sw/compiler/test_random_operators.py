@@ -43,7 +43,8 @@ def random_operators(kind: str, count: int) -> tuple[Graph, dict[str, np.ndarray
 
 @pytest.mark.parametrize(("kind", "target"), [
     *((kind, target) for kind in KINDS for target in ("base", "nano")),
-    *((kind, target) for kind in COMPARED for target in ("base", "small"))])      # a maximum
+    *((kind, target) for kind in COMPARED for target in ("base", "small")),       # a maximum
+    ("BATCH_MATMUL", "base_vector")])
 def test_random_operators_are_exact_on_the_accelerator(kind: str, target: str) -> None:
     config = replace(PRESETS[target], memory_bytes=1 << 22)
     graph, inputs = random_operators(kind, COUNT)

@@ -224,17 +224,15 @@ def _negated(known: Known, steps: Steps) -> Known:
 
 
 def matmul(builder: Builder, node: Node) -> Value:
-    """MatMul of quantised numbers with constant weights, or with other quantised numbers."""
-    a, b = builder.operands(node, 2, 2)
-    a = real_input(builder, a, "its first operand")
-    if isinstance(b, Known):
-        weights = constant_weights(builder, b)
-        if weights.data.ndim != 2 or weights.data.shape[:1] != a.stored.shape[-1:]:
-            raise builder.fail(f"multiplies {list(a.stored.shape)} by {list(weights.data.shape)}; "
-                               "constant operands must be matrices that fit")
-        return Pending(node, (a, weights, None), (*a.stored.shape[:-1], weights.data.shape[1]))
-    b = real_input(builder, b, "its second operand")
-    first, second = a.stored.shape, b.stored.shape
+    """MatMul of quantised numbers with a constant matrix, or with other numbers."""
+    operands = [
+        constant_weights(builder, value) if isinstance(value, Known)
+        else real_input(builder, value, f"its {name} operand")
+        for name, value in zip(("first", "second"), builder.operands(node, 2, 2), strict=True)]
+    a, b = operands
+    first, second = map(builder.shape_of, operands)
+    if isinstance(b, Known) and len(second) == 2 and second[:1] == first[-1:]:
+        return Pending(node, (a, b, None), (*first[:-1], second[1]))
     if min(len(first), len(second)) < 2:
         raise builder.fail(f"multiplies {list(first)} by {list(second)}; matrices are supported")
     if first[-1] != second[-2]:
@@ -267,17 +265,17 @@ def with_bias(pending: Pending, bias: Known, name: str) -> Pending | None:
 
 @lowers("Gemm", "MatMul", to_float=True)
 def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
-    """To FULLY_CONNECTED, or BATCH_MATMUL for two computed operands."""
+    """To FULLY_CONNECTED, or BATCH_MATMUL where no constant matrix is the second operand."""
     bounds = clamp_bounds(pending.clamps, steps)
     a, b = pending.operands[:2]
-    assert isinstance(a, (Dequantized, Floats))
     identity = tuple(range(len(pending.shape)))
-    if isinstance(b, (Dequantized, Floats)):
-        inputs = tuple(builder.form(v.stored, tuple(range(len(v.stored.shape)))) for v in (a, b))
+    if len(pending.operands) == 2:
+        inputs = tuple(_matrices(builder, value, f"{name}:{number}")
+                       for number, value in enumerate(pending.operands))
         output, result = builder.made(name, pending.shape, identity, steps)
         builder.emit("BATCH_MATMUL", inputs, output, {"bounds": bounds}, steps.rule)
         return result
-    assert isinstance(b, Known)
+    assert isinstance(a, (Dequantized, Floats)) and isinstance(b, Known)
     by_row = pending.node.kind == "Gemm" and pending.node.attributes.get("transB", 0)
     data, q = integers_of(builder, b, 0 if by_row else 1)
     data = data if by_row else data.T
@@ -289,6 +287,15 @@ def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) ->
                  {"activation": "NONE", "keep_num_dims": len(pending.shape) != 2,
                   "bounds": bounds, **rounding}, steps.rule)
     return result
+
+
+def _matrices(builder: Builder, value: Value | None, name: str) -> int:
+    """An operand of BATCH_MATMUL as the model has it."""
+    if isinstance(value, Known):
+        rank = value.data.ndim
+        return builder.constant(value, name, tuple(range(rank)), rank)
+    assert isinstance(value, (Dequantized, Floats))
+    return builder.form(value.stored, tuple(range(len(value.stored.shape))))
 
 
 def _flat_source(builder: Builder, x: Dequantized | Floats,
