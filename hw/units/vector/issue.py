@@ -192,7 +192,7 @@ class VectorIssue(Component):
         m.d.comb += [self.lookup.eq(looking & ~phase), self.lookup_wide.eq(wide),
                      self.lookup_block.eq(block), self.lookup_offset.eq(moved)]
         self._operand(m, phase, stage)
-        for name, slots in (("product", 4), ("combine", 5), ("write", 6), ("store", 6)):
+        for name, slots in (("product", 3), ("combine", 5), ("write", 6), ("store", 6)):
             value = stage[name]
             for number in range(slots):
                 later = Signal.like(value, name=f"{name}_{number}",

@@ -71,8 +71,9 @@ class VectorLane(Component):
     product's two halves; 9 the product; 10 shifted; 11 X, and X + Y; 12 the result; 13 it is
     written. A read sees it from cycle 14 on.
 
-    ``operand`` holds in cycles 3 and 4, ``product`` in 9 and 10, ``combine`` in 11 and 12,
-    ``write`` in 13 and 14. ``address`` is that of the read in the next cycle. ``block_*`` go to two
+    ``operand`` holds in cycles 3 and 4, ``product`` in 7 and 8, two cycles before its use (each
+    lane has its own, near what it chooses from), ``combine`` in 11 and 12, ``write`` in 13 and 14.
+    ``address`` is that of the read in the next cycle. ``block_*`` go to two
     multiplier blocks of latency 2, ``block_b`` to both.
 
     ``take`` in cycle 3 has the multiplier take A, which else stays what it was; ``pick`` takes the
@@ -120,7 +121,10 @@ class VectorLane(Component):
         self._saturate(m, self.result)
         addend = self._operands(m, phase, a, b)
         total = self._multiply(m)
-        x, carry = self._shift(m, phase, total)
+        product = Signal.like(self.product, reset_less=True)
+        with m.If(~phase):
+            m.d.sync += product.eq(self.product)
+        x, carry = self._shift(m, phase, total, product)
         self._combine(m, phase, x, carry, addend)
         return m
 
@@ -214,7 +218,7 @@ class VectorLane(Component):
         ]
         return total
 
-    def _shift(self, m, phase, total):
+    def _shift(self, m, phase, total, product):
         """X and the carry into X + Y, in cycles 11 and 12."""
         sign = total[-1]
         differs = total[:63] ^ sign.replicate(63)
@@ -224,27 +228,27 @@ class VectorLane(Component):
             over.insert(0, beyond)
             end = tap + 31
         # The bits below the half, and the half; what is not shifted is not rounded.
-        far = self.product.tap[1]
+        far = product.tap[1]
         sticky = total[:14].any() | (far & total[14:30].any())
         half = Mux(far, total[30], total[14])
-        up = half & (self.product.up | (self.product.away & (sticky | ~sign)))
+        up = half & (product.up | (product.away & (sticky | ~sign)))
         shifted = Signal(32, reset_less=True)
         limit, negative, more = (Signal(name=name, reset_less=True)
                                  for name in ("limit", "negative", "more"))
         x = Signal(32, reset_less=True)
         carry = Signal(reset_less=True)
         m.d.sync += [
-            shifted.eq(Array(total[tap:tap + 32] for tap in TAP)[self.product.tap]),
-            limit.eq(Array(over)[self.product.tap]), negative.eq(sign),
-            more.eq(up & ~Array(over)[self.product.tap]),
+            shifted.eq(Array(total[tap:tap + 32] for tap in TAP)[product.tap]),
+            limit.eq(Array(over)[product.tap]), negative.eq(sign),
+            more.eq(up & ~Array(over)[product.tap]),
         ]
         with m.If(~phase):
             whole = Cat(Mux(limit, (~negative).replicate(31), shifted[:31]),
                         Mux(limit, negative, shifted[31]))
             m.d.sync += [
-                x.eq(whole ^ self.product.invert.replicate(32)),
+                x.eq(whole ^ product.invert.replicate(32)),
                 # Y - X - more = Y + ~X + 1 - more
-                carry.eq((more & self.product.round) ^ self.product.carry),
+                carry.eq((more & product.round) ^ product.carry),
             ]
         return x, carry
 

@@ -106,7 +106,7 @@ class VectorLoad(Component):
             self.memory.request.valid.eq(asking),
             self.memory.request.payload.eq(Cat(C(0, low), address[low:])),
         ]
-        between = self._between(m, kind, beat, step)
+        between = self._between(kind == ROWS, beat, step)
         with m.If(asking & self.memory.request.ready):
             m.d.sync += [address.eq(address + between), beat.eq(beat + 1)]
             with m.If(beat == beats):
@@ -116,18 +116,23 @@ class VectorLoad(Component):
                          beat.eq(0)]
         return asking
 
-    def _between(self, m, kind, beat, step):
+    def _between(self, is_rows, beat, step):
         """What is added to the address of a unit."""
         row = row_step(beat, self._config.requant_lanes, self.last, self.pitch, self.back)
-        return Mux(kind == ROWS, row, step)
+        return Mux(is_rows, row, step)
 
     def _respond(self, m, kind):
         """Units taken out of the words that come; 1 until all are written."""
         config, lanes = self._config, self._config.requant_lanes
         steps = self._steps()
-        step = self._chosen(m, kind, {k: size % config.read_bytes
-                                      for k, (size, _) in steps.items()})
-        beats = self._chosen(m, kind, {k: count - 1 for k, (_, count) in steps.items()})
+        # What follows from the kind is there long before the first word.
+        step = self._known(m, self._chosen(m, kind, {k: size % config.read_bytes
+                                                     for k, (size, _) in steps.items()}))
+        beats = self._known(m, self._chosen(m, kind, {
+            k: count - 1 for k, (_, count) in steps.items()}))
+        everywhere, is_rows, is_program, is_word, is_byte = (self._known(m, value) for value in (
+            kind == EVERYWHERE, kind == ROWS, kind == PROGRAM,
+            (kind == EVERYWHERE) | (kind == Width.INT32), (kind == ROWS) | (kind == Width.INT8)))
         low = Signal(exact_log2(config.read_bytes), reset_less=True)
         left, beat = Signal.like(self.count), Signal.like(beats)
         place = Signal(10, reset_less=True)
@@ -147,21 +152,18 @@ class VectorLoad(Component):
         parts = [wire(m, part) for part in parts]
         first = Cat(parts[:4])
         # One element for all lanes is in every place of the unit.
-        everywhere = kind == EVERYWHERE
         unit = Signal(8 * config.read_bytes, reset_less=True)
         taken = Signal()
-        rows, writes = self._rows(m, kind, taken, beat, unit)
+        rows, writes, writing = self._rows(m, is_rows & taken, beat, unit)
         m.d.sync += [unit.eq(Mux(everywhere, first.replicate(config.read_bytes // 4), Cat(parts))),
-                     taken.eq(arrived), written.eq(taken | writes.any())]
+                     taken.eq(arrived), written.eq(taken | writing)]
         m.d.comb += self.instruction.eq(unit[:8 * VECTOR_BYTES])
-        is_word = wire(m, everywhere | (kind == Width.INT32))
-        is_byte = (kind == Width.INT8) | (kind == ROWS)
         mask = Signal(lanes)
         for lane in range(lanes):
             byte, half, whole = (
                 unit[8 * size * (lane % min(lanes, config.read_bytes // size)):][:8 * size]
                 for size in (1, 2, 4))
-            byte = wire(m, Mux(kind == ROWS, rows[lane], byte))
+            byte = wire(m, Mux(is_rows, rows[lane], byte))
             sign = wire(m, Mux(is_byte, byte[7], half[15]))
             m.d.sync += self.lane_data[lane].eq(Cat(
                 Mux(is_word, whole[:8], Mux(is_byte, byte, half[:8])),
@@ -176,13 +178,12 @@ class VectorLoad(Component):
                     pass
                 with m.Default():
                     m.d.comb += mask[lane].eq(1)
-        is_program = kind == PROGRAM
         m.d.comb += [self.instruction_valid.eq(taken & is_program),
                      self.instruction_place.eq(place)]
         # The row that a word belongs to comes a cycle before ``beat``.
         row = Signal.like(beat)
         with m.If(arrived):
-            m.d.sync += [low.eq(low + self._between(m, kind, row, step)), row.eq(row + 1)]
+            m.d.sync += [low.eq(low + self._between(is_rows, row, step)), row.eq(row + 1)]
             with m.If(row == beats):
                 m.d.sync += row.eq(0)
         with m.If(taken):
@@ -206,19 +207,30 @@ class VectorLoad(Component):
                          left.eq(self.count - 1), beat.eq(0), row.eq(0),
                          place.eq(self.first_place), last.eq(self.last),
                          whole_last.eq(self.whole_last), waiting.eq(1)]
-        return waiting | written | writes.any()
+        return waiting | written | writing
 
-    def _rows(self, m, kind, taken, beat, unit):
-        """The byte of its piece that each lane writes, and which lanes do."""
+    def _known(self, m, value):
+        """``value``, a cycle later."""
+        known = Signal(value.shape(), reset_less=True)
+        m.d.sync += known.eq(value)
+        return known
+
+    def _rows(self, m, begins, beat, unit):
+        """The byte of its piece that each lane writes, which lanes do, and whether any does.
+
+        ``begins``: a lane's piece is there, that of lane ``beat``.
+        """
         lanes, piece = self._config.requant_lanes, piece_of(self._config.requant_lanes)
-        writes, found = Signal(lanes), []
+        writes, writing, found = Signal(lanes), Signal(), []
+        go_on = Signal(lanes)
         for lane in range(lanes):
             held = Signal(8 * piece, name=f"piece_{lane}", reset_less=True)
             left = Signal(range(piece + 1), name=f"left_{lane}")
-            m.d.comb += writes[lane].eq(left != 0)
-            with m.If(taken & (kind == ROWS) & (beat == lane)):
+            m.d.comb += [writes[lane].eq(left != 0), go_on[lane].eq(left > 1)]
+            with m.If(begins & (beat == lane)):
                 m.d.sync += [held.eq(unit), left.eq(piece)]
             with m.Elif(left != 0):
                 m.d.sync += [held.eq(held[8:]), left.eq(left - 1)]
             found.append(held[:8])
-        return found, writes
+        m.d.sync += writing.eq(begins | go_on.any())
+        return found, writes, writing

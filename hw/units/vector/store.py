@@ -22,7 +22,7 @@ def queue_depth(lanes: int) -> int:
 class VectorStore(Component):
     """Packs groups of elements, already limited to their width, into pieces, and writes these.
 
-    ``start``: groups to ``address``, of ``kind`` (Width) or as ``rows``: a lane's bytes one behind
+    ``start``, while it is not ``busy``: groups to ``address``, of ``kind`` (Width) or as ``rows``: a lane's bytes one behind
     the other, ``pitch`` apart, those of the ``last`` lanes only. ``count`` groups, of the last of
     which ``last`` elements are written. The first group begins with ``start``, others with
     ``issue``, and not while ``pause`` is 1. Its results are in ``lane_data`` from the cycle
@@ -52,9 +52,12 @@ class VectorStore(Component):
         self._piece = piece = piece_of(lanes)
         # Pieces of a group, or for rows of as many groups as a piece has bytes.
         self._pieces = {width: lanes * size // piece for width, size in BYTES.items()}
+        # While nothing is stored, what comes is taken in each cycle: ``start`` comes late in its.
         kind, rows = Signal(2, reset_less=True), Signal(reset_less=True)
-        with m.If(self.start):
+        with m.If(~self.busy):
             m.d.sync += [kind.eq(self.kind), rows.eq(self.rows)]
+        self._started = started = Signal()
+        m.d.sync += started.eq(self.start)
         m.d.comb += [self.narrow.eq(kind != Width.INT32), self.byte.eq(kind == Width.INT8)]
         pieces = self._by_kind(m, kind, rows, {w: n - 1 for w, n in self._pieces.items()},
                                lanes - 1)
@@ -85,8 +88,8 @@ class VectorStore(Component):
         need = self._by_kind(m, kind, rows, self._pieces, lanes)
         slots = self._by_kind(m, kind, rows, {w: -(-n // 2) - 1 for w, n in self._pieces.items()},
                               max(0, lanes // 2 - piece))
-        started, issued = Signal(), Signal()
-        m.d.sync += [started.eq(self.start), issued.eq(self.issue)]
+        started, issued = self._started, Signal()
+        m.d.sync += issued.eq(self.issue)
         reserved, part = Signal(range(depth + 1)), Signal(range(piece))
         wait, next_wait = Signal.like(slots), Signal.like(slots)
         # ``part``: groups of a piece that have begun. A piece begins with the first of them.
@@ -116,7 +119,7 @@ class VectorStore(Component):
         arrived, part = Signal(), Signal(range(piece))
         beat = Signal.like(pieces)
         m.d.sync += arrived.eq(self.capture)
-        with m.If(self.start):
+        with m.If(self._started):
             m.d.sync += part.eq(0)
         with m.Elif(arrived):
             m.d.sync += part.eq(part + 1)
@@ -126,9 +129,8 @@ class VectorStore(Component):
         # Which form a piece has comes from a flip-flop: the choice among them is long already.
         choice = Signal(range(sum(self._pieces.values()) + lanes))
         first = Signal.like(choice)
-        m.d.comb += first.eq(self._first_form(Mux(self.start, self.kind, kind),
-                                              Mux(self.start, self.rows, rows)))
-        with m.If(self.start | (push & (beat == pieces))):
+        m.d.comb += first.eq(self._first_form(kind, rows))
+        with m.If(self._started | (push & (beat == pieces))):
             m.d.sync += choice.eq(first)
         with m.Elif(push):
             m.d.sync += choice.eq(choice + 1)
@@ -172,10 +174,10 @@ class VectorStore(Component):
         m.d.sync += [put.eq(put + push), get.eq(get + popped), level.eq(level + push - popped)]
 
         address, beat = Signal(32, reset_less=True), Signal.like(pieces)
+        # ``left``: groups behind the piece.
         left, last = Signal(7, reset_less=True), Signal.like(self.last, reset_less=True)
-        running = Signal()
-        whole = self._by_kind(m, kind, rows, {w: 0 for w in BYTES}, piece - 1)
-        is_last = left == whole          # the last group, or the last ones of rows
+        running, is_last = Signal(), Signal()     # the last group, or the last ones of rows
+        groups = Mux(rows, piece, 1)
         masks = Signal(piece)
         with m.If(rows):
             m.d.comb += masks.eq((beat < last).replicate(piece))
@@ -204,8 +206,14 @@ class VectorStore(Component):
                 beat.eq(beat + 1),
             ]
             with m.If(beat == pieces):
-                m.d.sync += [beat.eq(0), left.eq(left - 1 - whole), running.eq(~is_last)]
+                m.d.sync += [beat.eq(0), left.eq(left - groups), running.eq(~is_last),
+                             is_last.eq(left == groups)]
+        with m.If(~self.busy):
+            m.d.sync += [
+                address.eq(self.address), last.eq(self.last),
+                left.eq(self.count - Mux(self.rows, piece, 1)),
+                is_last.eq(self.count == Mux(self.rows, piece, 1)),
+            ]
         with m.If(self.start):
-            m.d.sync += [address.eq(self.address), left.eq(self.count - 1), last.eq(self.last),
-                         running.eq(1)]
+            m.d.sync += running.eq(1)
         return popped
