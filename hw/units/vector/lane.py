@@ -121,10 +121,10 @@ class VectorLane(Component):
         self._saturate(m, self.result)
         addend = self._operands(m, phase, a, b)
         total = self._multiply(m)
-        product = Signal.like(self.product, reset_less=True)
+        treatment = Signal.like(self.product, reset_less=True)
         with m.If(~phase):
-            m.d.sync += product.eq(self.product)
-        x, carry = self._shift(m, phase, total, product)
+            m.d.sync += treatment.eq(self.product)
+        x, carry = self._shift(m, phase, total, treatment)
         self._combine(m, phase, x, carry, addend)
         return m
 
@@ -218,7 +218,7 @@ class VectorLane(Component):
         ]
         return total
 
-    def _shift(self, m, phase, total, product):
+    def _shift(self, m, phase, total, treatment):
         """X and the carry into X + Y, in cycles 11 and 12."""
         sign = total[-1]
         differs = total[:63] ^ sign.replicate(63)
@@ -228,27 +228,27 @@ class VectorLane(Component):
             over.insert(0, beyond)
             end = tap + 31
         # The bits below the half, and the half; what is not shifted is not rounded.
-        far = product.tap[1]
+        far = treatment.tap[1]
         sticky = total[:14].any() | (far & total[14:30].any())
         half = Mux(far, total[30], total[14])
-        up = half & (product.up | (product.away & (sticky | ~sign)))
+        up = half & (treatment.up | (treatment.away & (sticky | ~sign)))
         shifted = Signal(32, reset_less=True)
         limit, negative, more = (Signal(name=name, reset_less=True)
                                  for name in ("limit", "negative", "more"))
         x = Signal(32, reset_less=True)
         carry = Signal(reset_less=True)
         m.d.sync += [
-            shifted.eq(Array(total[tap:tap + 32] for tap in TAP)[product.tap]),
-            limit.eq(Array(over)[product.tap]), negative.eq(sign),
-            more.eq(up & ~Array(over)[product.tap]),
+            shifted.eq(Array(total[tap:tap + 32] for tap in TAP)[treatment.tap]),
+            limit.eq(Array(over)[treatment.tap]), negative.eq(sign),
+            more.eq(up & ~Array(over)[treatment.tap]),
         ]
         with m.If(~phase):
             whole = Cat(Mux(limit, (~negative).replicate(31), shifted[:31]),
                         Mux(limit, negative, shifted[31]))
             m.d.sync += [
-                x.eq(whole ^ product.invert.replicate(32)),
+                x.eq(whole ^ treatment.invert.replicate(32)),
                 # Y - X - more = Y + ~X + 1 - more
-                carry.eq((more & product.round) ^ product.carry),
+                carry.eq((more & treatment.round) ^ treatment.carry),
             ]
         return x, carry
 

@@ -130,9 +130,8 @@ class VectorLoad(Component):
                                                      for k, (size, _) in steps.items()}))
         beats = self._known(m, self._chosen(m, kind, {
             k: count - 1 for k, (_, count) in steps.items()}))
-        everywhere, is_rows, is_program, is_word, is_byte = (self._known(m, value) for value in (
-            kind == EVERYWHERE, kind == ROWS, kind == PROGRAM,
-            (kind == EVERYWHERE) | (kind == Width.INT32), (kind == ROWS) | (kind == Width.INT8)))
+        everywhere, is_rows, is_program = (self._known(m, kind == number)
+                                           for number in (EVERYWHERE, ROWS, PROGRAM))
         low = Signal(exact_log2(config.read_bytes), reset_less=True)
         left, beat = Signal.like(self.count), Signal.like(beats)
         place = Signal(10, reset_less=True)
@@ -158,6 +157,8 @@ class VectorLoad(Component):
         m.d.sync += [unit.eq(Mux(everywhere, first.replicate(config.read_bytes // 4), Cat(parts))),
                      taken.eq(arrived), written.eq(taken | writing)]
         m.d.comb += self.instruction.eq(unit[:8 * VECTOR_BYTES])
+        is_word = wire(m, everywhere | (kind == Width.INT32))
+        is_byte = (kind == Width.INT8) | is_rows
         mask = Signal(lanes)
         for lane in range(lanes):
             byte, half, whole = (
