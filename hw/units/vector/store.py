@@ -22,11 +22,12 @@ def queue_depth(lanes: int) -> int:
 class VectorStore(Component):
     """Packs groups of elements, already limited to their width, into pieces, and writes these.
 
-    ``start``, while it is not ``busy``: groups to ``address``, of ``kind`` (Width) or as ``rows``: a lane's bytes one behind
-    the other, ``pitch`` apart, those of the ``last`` lanes only. ``count`` groups, of the last of
-    which ``last`` elements are written. The first group begins with ``start``, others with
-    ``issue``, and not while ``pause`` is 1. Its results are in ``lane_data`` from the cycle
-    behind ``capture`` on, for two cycles; those of a group of several pieces, until all are taken.
+    ``start``, while it is not ``busy``: groups to ``address``, of ``kind`` (Width) or as ``rows``:
+    a lane's bytes one behind the other, ``pitch`` apart, those of the ``last`` lanes only.
+    ``count`` groups, of the last of which ``last`` elements are written. The first group begins
+    with ``start``, others with ``issue``, and not while ``pause`` is 1. Its results are in
+    ``lane_data`` from the cycle behind ``capture`` on, for two cycles; those of a group of several
+    pieces, until all are taken.
 
     Pieces wait in a queue, in which there is room for all that have begun. The room of one that
     leaves counts a slot later. ``busy`` until memory has accepted the last one.
