@@ -22,6 +22,7 @@ HIDDEN = -60.0      # from here down a constant hides what it is added to: exp(-
 SURELY_HIDDEN = -1000.0     # no score is so far down, whatever computes the addend
 LEAST = -1e4        # an addend that hides every score
 Sample = Mapping[str, np.ndarray]
+MASKS = ("Where", "Mul", "Add", "Sub", "Expand", "Cast", "Concat", "Slice", "Max", "Min")
 VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
 
 
@@ -79,12 +80,38 @@ def hide(model: Any, samples: Iterable[Sample]) -> dict[str, list[dict[str, Any]
         else:
             overrides.update((name, _range(hidden, seen.most(addend)))
                              for name in _views_of(pieces, addend))
+            replaced |= _limit(model.graph, pieces, addend)
     _drop_unread(model.graph, replaced)
     return overrides
 
 
 def _range(low: float, high: float) -> list[dict[str, Any]]:
     return [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+
+
+def _limit(graph: Any, pieces: Pieces, addend: str) -> set[str]:
+    """Put LEAST in the place of all that is less in the constants that make an addend; their names.
+
+    A histogram from the least float32 on has no room for anything else.
+    """
+    from onnx import numpy_helper
+
+    replaced, waiting = set[str](), [addend]
+    while waiting:
+        node = pieces.maker(waiting.pop(), *VIEWS, *MASKS)
+        if node is None:
+            continue
+        for place, name in enumerate(node.input):
+            constant = pieces.constants.get(name)
+            if constant is None:
+                waiting.append(name)
+            elif constant.dtype == np.float32 and constant.size and constant.min() < LEAST:
+                own = numpy_helper.from_array(np.maximum(constant, np.float32(LEAST)),
+                                              f"{node.output[0]}:least{place}")
+                graph.initializer.append(own)
+                replaced.add(name)
+                node.input[place] = own.name
+    return replaced
 
 
 def _drop_unread(graph: Any, names: set[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from kaniwa.quantization.errors_by_layer import (
     WeightError,
     weight_error,
 )
+from kaniwa.quantization.functions import inner_operators
 from kaniwa.quantization.normalizations import NORMALIZATIONS, join_normalizations
 from kaniwa.quantization.onnx_prepared import check_weights, prepare, settle_biases
 from kaniwa.quantization.quiet import quiet
@@ -36,6 +37,7 @@ RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are na
 SUMS = ("ReduceMean", "ReduceSum")     # which it would leave in float32, too
 SIGNS = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16",
          "int4": "QInt4"}
+BYTES = ("int8", "uint8")
 WARNINGS, ERRORS = 2, 3     # severities of what ONNX Runtime prints; WARNINGS is its default
 METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
 
@@ -113,7 +115,7 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                                   if recipe.method == "percentile" else {})})
         progress(f"comparing {compared} samples")
         return Outcome(quantised.read_bytes(), _weights(prepared, quantised, recipe),
-                       _activations(prepared, quantised, samples[:compared], order),
+                       _activations(prepared, quantised, samples[:compared], order, ranges),
                        len(samples))
 
 
@@ -154,8 +156,10 @@ def _asked(graph: Any, recipe: Recipe) -> tuple[list[str] | None, list[str], lis
         named = sorted(kinds)
     elif kinds.intersection(more := (*NORMALIZATIONS, *SUMS)):
         named = sorted({*_quantised_by_itself(), *more})
-    return (named, order,
-            [name for name, each in names.items() if recipe.stays_in_float(each)])
+    in_float = [name for name, each in names.items() if recipe.stays_in_float(each)]
+    if recipe.activations in BYTES:      # of which there are tables
+        in_float += inner_operators(graph)
+    return named, order, [*dict.fromkeys(in_float)]
 
 
 def _quantised_by_itself() -> set[str]:
@@ -194,14 +198,19 @@ def _weights(prepared: Path, quantised: Path, recipe: Recipe) -> list[WeightErro
         integers = onnx.numpy_helper.to_array(stored[f"{name}_quantized"])
         if integers.dtype == np.int32:      # a bias
             continue
-        rows.append(weight_error(name, pair["float"], integers.astype(np.int8), pair["dequantized"],
-                                 bits, stored[f"{name}_scale"].dims[0]
-                                 if stored[f"{name}_scale"].dims else 1))
+        scale, zero = (onnx.numpy_helper.to_array(stored[f"{name}_{part}"])
+                       for part in ("scale", "zero_point"))
+        real = pair["dequantized"]
+        if zero.any():      # less which the bytes of the tool's own go beyond a byte
+            real = (integers.astype(np.float64) - zero) * scale
+        rows.append(weight_error(name, pair["float"], integers.astype(np.int8), real, bits,
+                                 scale.size))
     return rows
 
 
-def _activations(prepared: Path, quantised: Path, samples: Inputs,
-                 order: list[str]) -> list[ActivationError]:
+def _activations(prepared: Path, quantised: Path, samples: Inputs, order: list[str],
+                 ranges: Mapping[str, Any]) -> list[ActivationError]:
+    """Errors of what operators give; beyond ``ranges`` that are given it makes no difference."""
     from onnxruntime.quantization.qdq_loss_debug import (
         collect_activations,
         create_activation_matching,
@@ -216,7 +225,9 @@ def _activations(prepared: Path, quantised: Path, samples: Inputs,
     for sample in samples:
         exact, got = (collect_activations(model, _reader([sample])) for model in every)
         pairs = create_activation_matching(got, exact)
-        errors.take({name: pair["float"][0] for name, pair in pairs.items() if pair["float"]},
+        errors.take({name: np.clip(pair["float"][0], *ranges[name][0].values())
+                     if name in ranges else pair["float"][0]
+                     for name, pair in pairs.items() if pair["float"]},
                     {name: pair["post_qdq"][0] for name, pair in pairs.items()})
     return errors.rows(order)
 

@@ -3,7 +3,7 @@ int16 with entries to interpolate between."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -59,21 +59,22 @@ def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
     position = argument(graph, op)
     if kind == "CONCATENATION":
         return _joined_table(graph.tensors[op.inputs[position]], graph.tensors[op.outputs[0]])
-    return for_all_values(graph, [replace(op, kind=kind)], op.inputs[position], EVERY).astype(
+    return for_all_values(graph, [replace(op, kind=kind)], [op.inputs[position]], EVERY).astype(
         np.int8)
 
 
-def for_all_values(graph: Graph, ops: Sequence[Op], source: int, every: np.ndarray) -> np.ndarray:
-    """What the last of ``ops``, one behind the other, gives for ``every`` value of the tensor
-    ``source``; all others that they read are their own, or constants: of one value, or of as many
-    as ``every`` has columns.
+def for_all_values(graph: Graph, ops: Sequence[Op], sources: Collection[int],
+                   every: np.ndarray) -> np.ndarray:
+    """What the last of ``ops``, one behind the other, gives for ``every`` value of the tensors
+    ``sources``, which have the same ones. All others that they read are their own, or constants: of
+    one value, or of as many as ``every`` has columns.
 
     Raises ModelError where the reference has no result for some value.
     """
-    varied = {source, *(i for op in ops for i in op.outputs)}
+    varied = {*sources, *(i for op in ops for i in op.outputs)}
     whole = replace(graph, tensors=tuple(
         replace(t, shape=every.shape) if t.id in varied else t for t in graph.tensors))
-    values: dict[int, np.ndarray | None] = {-1: None, source: every}
+    values: dict[int, np.ndarray | None] = {-1: None, **dict.fromkeys(sources, every)}
     for op in ops:
         for i in op.inputs:
             if i not in values:

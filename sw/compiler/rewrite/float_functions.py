@@ -1,13 +1,15 @@
-"""Functions in float32 between a DEQUANTIZE and 8 bits, as tables.
+"""Functions in float32 between 8 bits and 8 bits, as tables.
 
     x ─▶ DEQUANTIZE ─▶ f ─▶ g ─▶ y        y = LOOKUP x
 
-Quantisers leave what they have no integer form of in float32. What hangs on the value of one
-tensor of 8 bits alone has 256 results, which the reference kernels give here.
+Quantisers leave what they have no integer form of in float32, and what would lose by a rounding
+between its steps. What hangs on the value of one tensor of 8 bits alone has 256 results, which the
+reference kernels give here. Operators of ONNX models read the tensor without a DEQUANTIZE.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from math import prod
 
@@ -64,7 +66,7 @@ def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
     y = graph.tensors[op.outputs[0]] if len(op.outputs) == 1 else None
     if y is None or not is_bytes(y) or op.kind not in KINDS:
         return None
-    chain, sources = list[Op](), set[int]()
+    chain, sources = list[Op](), dict[int, int]()     # of each name of the source the first one
     waiting = [op]
     while waiting:
         now = waiting.pop()
@@ -75,27 +77,37 @@ def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
             tensor = graph.tensors[i]
             if has_one_value(tensor):
                 continue
-            if now.kind == "DEQUANTIZE":
-                sources.add(i)
+            if is_bytes(tensor):
+                sources[i] = _first_name(graph, i, made)
             elif tensor.dtype == "float32" and i in made and len(chain) < MOST and (
                     made[i].kind in KINDS or made[i].kind == "DEQUANTIZE"):
                 waiting.append(made[i])
             else:
                 return None
-    x = graph.tensors[next(iter(sources))] if len(sources) == 1 else None
-    if x is None or not is_bytes(x) or prod(x.shape) != prod(y.shape):
+    first = {*sources.values()}
+    x = graph.tensors[first.pop()] if len(first) == 1 and len(chain) > 1 else None
+    if x is None or prod(x.shape) != prod(y.shape):
         return None
     order = sorted(chain, key=graph.ops.index)
-    table = _table(graph, order, x)
+    table = _table(graph, order, x, sources)
     kinds = [one.kind for one in order if one.kind not in ("DEQUANTIZE", "QUANTIZE")]
     return None if table is None else replace(
         op, kind="LOOKUP", inputs=(x.id,), rule="exact", attributes={
             "table": table, "source_kind": "+".join(kinds) or op.kind})
 
 
-def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:
-    """The result for each value of ``x``, the least first; None where one is not defined, or is of
-    a framework's own runtime and not known to take each value alone."""
+def _first_name(graph: Graph, tensor_id: int, made: dict[int, Op]) -> int:
+    """The tensor whose bytes it has, in another shape or as other steps."""
+    while tensor_id in made and made[tensor_id].kind == "RESHAPE":
+        tensor_id = made[tensor_id].inputs[0]
+    return tensor_id
+
+
+def _table(graph: Graph, order: list[Op], x: Tensor,
+           sources: Collection[int]) -> tuple[int, ...] | None:
+    """The result for each value of ``x``, whose names are ``sources``, the least first; None where
+    one is not defined, or is of a framework's own runtime and not known to take each value alone.
+    """
     if any(kernel_of(op) is None or op.rule in RUNTIMES and op.kind not in BY_RUNTIME
            for op in order):
         return None
@@ -103,6 +115,6 @@ def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:
     limits = np.iinfo(x.dtype)
     every = np.arange(limits.min, limits.max + 1).astype(x.dtype)
     try:
-        return tuple(for_all_values(graph, order, x.id, every).tolist())
+        return tuple(for_all_values(graph, order, sources, every).tolist())
     except ModelError:
         return None

@@ -60,7 +60,7 @@ def _on_bytes(graph: Graph, chain: tuple[Op, Op, Op], tensors: list[Tensor]) -> 
     alpha = graph.tensors[slopes.inputs[1]]
     assert alpha.data is not None
     every = np.broadcast_to(EVERY[:, np.newaxis], (len(EVERY), alpha.data.size))
-    results = for_all_values(graph, chain, first.inputs[0], every).T
+    results = for_all_values(graph, chain, first.inputs[:1], every).T
     if (results == results[0]).all():
         return replace(last, kind="LOOKUP", inputs=first.inputs, rule="exact", attributes={
             "table": tuple(results[0].tolist()), "source_kind": slopes.kind})

@@ -118,3 +118,23 @@ def test_an_addend_that_hides_nothing_stays(tmp_path):
     made, ratio = quantised(tmp_path, attention(-3.0, guarded=False))
     assert ratio > 20
     assert not any(tensor.name.startswith("sums:") for tensor in made.graph.initializer)
+
+
+@pytest.mark.parametrize("form", ["computed", "computed choice"])
+@pytest.mark.parametrize("method", ["percentile", "entropy"])
+def test_a_histogram_has_room_beside_scores_that_an_input_hides(tmp_path, form, method):
+    made, ratio = quantised(tmp_path, attention(float(np.finfo(np.float32).min), form),
+                            method=method)
+    assert ratio > 12
+    constants = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    assert constants["sums_scale"] < 0.5
+
+
+def test_the_error_of_sums_is_that_of_scores_which_are_not_hidden(tmp_path):
+    onnx.save(attention(-1e9, "computed"), tmp_path / "model.onnx")
+    np.savez(tmp_path / "samples.npz",
+             x=np.random.default_rng(1).normal(size=(4, TOKENS, DEPTH)).astype(np.float32))
+    found = quantize(tmp_path / "model.onnx", tmp_path / "samples.npz", Recipe())
+    rows = {row.name: row for row in found.activations}
+    assert rows["sums"].signal_to_noise_db > 20
+    assert rows["sums"].low > -100
