@@ -284,25 +284,32 @@ def _first_fit(buffers: Sequence[Buffer], order: Sequence[int],
 def _spread(plan: Plan, buffers: list[Buffer], commands: int) -> Plan:
     """On chip: commands, then the tensors but the largest, then the constants most often read.
 
+    Commands that take the room of tensors go outside, where the bytes that cross are fewer then by
+    more than twice theirs: instructions of small layers wait for one another.
+
     In a compact core constants that come again for each pixel may be more than all else. So those
     that are read often come before the tensors there, where fewer accesses outside remain then.
     """
-    plain = _spread_from(plan, buffers, commands, None)
-    if not plan.config.compact or plan.stacks:
-        return plain
+    if plan.stacks:      # commands of bands are many, and are read ahead like weights
+        return _spread_from(plan, buffers, commands, False, None)
+    plain = _spread_from(plan, buffers, commands, commands <= plan.room, None)
+    if not plan.config.compact:
+        far = _spread_from(plan, buffers, commands, False, None)
+        saved = _outside_bytes(plain) - _outside_bytes(far)
+        return far if saved > 2 * commands else plain
     assert plan.constants is not None
     often = sorted({*_reads(plan, plan.constants)} - {0, 1}, reverse=True)
-    return min([plain, *(_spread_from(plan, buffers, commands, least) for least in often)],
+    return min([plain, *(_spread_from(plan, buffers, commands, commands <= plan.room, least)
+                         for least in often)],
                key=crossings)
 
 
-def _spread_from(plan: Plan, buffers: list[Buffer], commands: int, least: int | None) -> Plan:
-    """The same with constants that are read ``least`` times or more before the tensors."""
+def _spread_from(plan: Plan, buffers: list[Buffer], commands: int, local_commands: bool,
+                 least: int | None) -> Plan:
+    """The same with the commands on chip or not, and with constants that are read ``least`` times
+    or more before the tensors."""
     assert plan.constants is not None
-    capacity, sizes = plan.room, _sizes(plan, buffers)
-    # Those of bands are many, and are read ahead like weights.
-    commands_local = commands <= capacity and not plan.stacks
-    room = capacity - commands if commands_local else capacity
+    sizes, room = _sizes(plan, buffers), plan.room - commands * local_commands
     reads = _reads(plan, plan.constants)
     reads += [reads[i] for i in copied_blobs(plan, buffers)]
     near = [False] * len(sizes)
@@ -316,7 +323,7 @@ def _spread_from(plan: Plan, buffers: list[Buffer], commands: int, least: int | 
     inner, outer = iter(offsets), iter(outside_offsets)
     merged = [next(inner if here else outer) for here in local]
     _take_near(order, near, sizes, room - peak)
-    return _place(plan, buffers, merged, sizes, commands, _OnChip(commands_local, near, local))
+    return _place(plan, buffers, merged, sizes, commands, _OnChip(local_commands, near, local))
 
 
 def _take_near(order: Sequence[int], near: list[bool], sizes: Sequence[int], room: int) -> int:

@@ -3,10 +3,13 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
 from builders.networks.random_sums import tables_brought
 
+import kaniwa
+from kaniwa import golden
 from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.schedule.allocate import pack
@@ -103,10 +106,29 @@ def test_everything_is_outside_without_on_chip_memory() -> None:
 
 
 def test_tensors_go_outside_where_they_must() -> None:
-    config = replace(BASE, memory_bytes=8192)
+    config = replace(BASE, memory_bytes=4096)
     program = compile(one_conv((1, 32, 32, 8), 8), config, outside="sdram")
-    assert program.local_bytes <= 8192 and program.program_address == 0
+    assert program.local_bytes <= 4096 and program.program_address == 0
     assert all((t.address or 0) & OUTSIDE for t in program.tensors)
+
+
+@pytest.mark.parametrize(("layers", "kib"), [(2, 16), (40, 8)])
+def test_commands_that_take_the_room_of_tensors_go_outside(layers: int, kib: int) -> None:
+    """Beside 40 instructions there is no room for two maps of 4 KiB; beside 2 there is some."""
+    config = replace(BASE, memory_bytes=kib << 10)
+    b = GraphBuilder()
+    x = first = b.tensor((1, 1, 64, 64))
+    for _ in range(layers):
+        x = b.conv(x, 64, kernel=(1, 1))
+    graph = b.graph((first,), (x,))
+    program = compile(graph, config, outside="sdram", require_accelerator=True)
+    inner = [t for t in program.tensors if t.address is not None and not t.address & OUTSIDE]
+    assert bool(program.program_address & OUTSIDE) == (layers == 40)
+    assert len(inner) >= layers - 1
+    values = np.random.default_rng(1).integers(-128, 128, (1, 1, 64, 64), np.int8)
+    with kaniwa.open("emulator", target=config) as device:
+        (got,) = kaniwa.Session(program, device).run([values]).values()
+    np.testing.assert_array_equal(got, golden.run(graph, [values])[x])
 
 
 @pytest.mark.parametrize("text", ["flash", "ideal,bytes=4", "sdram,bytes=2,bytes=2",
