@@ -40,12 +40,13 @@ class VectorIssue(Component):
 
     ``count`` groups of it, its ``decoded`` form and the lanes that count in the last group
     (``last_mask``) come along. A group leaves each slot of two cycles; ``begin`` in the slot of the
-    last group lets the next instruction follow at once, though not behind a table's last group,
-    but for another table's. ``room``: the groups of the one before have left, and the first ones of
-    the last that writes registers are written when they are read; with ``conflict``, all are.
-    ``quiet``: everything is written. ``pause`` (of a store): no other group leaves in this slot;
-    ``store_next``: one does, beside the first. ``store_group`` holds for two cycles as the result
-    of a store's group is there, ``write``'s cycles.
+    last group lets the next instruction follow at once, though not behind a table's last group, but
+    for another table's; nor one that takes A behind a table that needs what is held. ``room``: the
+    groups of the one before have left, and the first ones of the last that writes registers are
+    written when they are read; with ``conflict``, all are. ``quiet``: everything is written.
+    ``pause`` (of a store): no other group leaves in this slot; ``store_next``: one does, beside the
+    first. ``store_group`` holds for two cycles as the result of a store's group is there,
+    ``write``'s cycles.
 
     A lane's stages are those of ``VectorLane``: what chooses in a stage is kept here for all.
     """
@@ -85,7 +86,8 @@ class VectorIssue(Component):
         next_one = more & ~(self.pause & kind.store)
         m.d.comb += [
             self.room.eq(~more & gap_over & (drained | ~self.conflict)
-                         & (~(active & kind.table) | self.decoded.table)),
+                         & (~(active & kind.table)
+                            | (self.decoded.table & (self.decoded.held | ~kind.held)))),
             self.quiet.eq(~active & drained),
             self.store_next.eq(next_one & kind.store & ~phase),
         ]

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.timing import READS_IN_FLIGHT
-from kaniwa.units.vector.isa import Control, Factor, Opcode, Reduce, Width, piece_of
+from kaniwa.units.vector.isa import (
+    Addend,
+    Control,
+    Factor,
+    Opcode,
+    Reduce,
+    Width,
+    piece_of,
+)
 
 __all__ = ["MemorySide", "VectorClock", "queue_depth"]
 
@@ -90,7 +98,8 @@ class VectorClock:
             self.now = LOAD + START + self._sides[outside].read(ASKED, instructions)
         self._next_read = self._first_read = self._written = self._stored = -GAP
         self._last: Mapping[str, int] | None = None     # that writes registers
-        self._looks = False      # the last one to read looks words up
+        # The last one to read looks words up, for what is held.
+        self._looks = self._of_held = False
 
     def _even(self, cycle: int) -> int:
         """The first cycle from ``cycle`` on in which a group may begin."""
@@ -137,15 +146,17 @@ class VectorClock:
     def _begin(self, values: Mapping[str, int], groups: int) -> int:
         """When the first group of an instruction is read; ``_next_read`` where all could follow at
         once."""
-        table = _is_table(values)
-        earliest = max(self.now, self._next_read + 2 * (self._looks and not table),
+        table, of_held = _is_table(values), values["addend"] != Addend.B
+        follows = table and (of_held or not self._of_held)     # what takes A is a slot early
+        earliest = max(self.now, self._next_read + 2 * (self._looks and not follows),
                        self._first_read)
         if values["opcode"] == Opcode.STORE:
             earliest = max(earliest, self._stored)
         if self._last is not None and _waits(values, self._last):
             earliest = max(earliest, self._written)
         begun = self._even(earliest)
-        self._next_read, self._looks = begun + 2 * groups, table
+        self._next_read = begun + 2 * groups
+        self._looks, self._of_held = table, table and of_held
         return begun
 
     def _compute(self, values: Mapping[str, int], groups: int) -> None:

@@ -366,6 +366,32 @@ async def counts_leading_zeros_of_every_place(dut: Any) -> None:
 
 
 @cocotb.test()
+async def a_table_keeps_what_is_held(dut: Any) -> None:
+    """Until its last group is multiplied: the next table takes A a slot early."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, *EXACT)
+    lanes = config_of(env).requant_lanes
+    low = rig.base - ((rig.base >> 31) << 32)
+    program = [control(Control.LENGTH, 0, 8 | lanes << 8), control(Control.SET, 0, low),
+               control(Control.SET, 1, low + 4096)]
+    program += [{"opcode": Opcode.LOAD, "function": Width.INT32, "d": d, "immediate": 64}
+                for d in (*range(8), 16, 17)]
+    for second in (Addend.B, Addend.ZERO):
+        program += [
+            {"opcode": Opcode.COMPUTE, "factor": Factor.ONE, "d": 18, "a": 17},
+            *({"opcode": Opcode.COMPUTE, "factor": Factor.TABLE_256, "addend": addend, "d": d,
+               "a": 16} for d, addend in ((19, Addend.ZERO), (20, second))),
+            *({"opcode": Opcode.STORE, "function": Width.INT32, "a": a, "d": 1,
+               "immediate": 32 * lanes} for a in (19, 20))]
+    program.append(control(Control.END))
+    code = moved(program, 0)
+    cycles, _ = await rig.run(code, 0)
+    expected = rig.emulator.run(b"".join(code), 0, rig.odd)
+    rig.compare(f"{env.dut_name}: held")
+    check(cycles, expected, f"{env.dut_name}: cycles")
+
+
+@cocotb.test()
 async def limits_products_of_the_extremes(dut: Any) -> None:
     """With each Shift, added and subtracted: random numbers hardly ever are as large."""
     env = await start(dut, BENCH)
