@@ -225,7 +225,8 @@ def _activations(prepared: Path, quantised: Path, samples: Inputs, order: list[s
     for sample in samples:
         exact, got = (collect_activations(model, _reader([sample])) for model in every)
         pairs = create_activation_matching(got, exact)
-        errors.take({name: np.clip(pair["float"][0], *ranges[name][0].values())
+        errors.take({name: np.clip(pair["float"][0], ranges[name][0]["rmin"],
+                                   ranges[name][0]["rmax"])
                      if name in ranges else pair["float"][0]
                      for name, pair in pairs.items() if pair["float"]},
                     {name: pair["post_qdq"][0] for name, pair in pairs.items()})

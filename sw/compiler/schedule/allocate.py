@@ -292,18 +292,18 @@ def _spread(plan: Plan, buffers: list[Buffer], commands: int) -> Plan:
     """
     if plan.stacks:      # commands of bands are many, and are read ahead like weights
         return _spread_from(plan, buffers, commands, False, None)
-    plain = _spread_from(plan, buffers, commands, commands <= plan.room, None)
+    fit = commands <= plan.room
+    plain = _spread_from(plan, buffers, commands, fit, None)
     assert plan.options.outside is not None
     if not plan.config.compact:
-        if not plan.options.outside.bytes:      # as fast as what is on chip
+        if not fit or not plan.options.outside.bytes:      # none, or as fast as what is on chip
             return plain
         far = _spread_from(plan, buffers, commands, False, None)
         saved = _outside_bytes(plain) - _outside_bytes(far)
         return far if saved > 2 * commands else plain
     assert plan.constants is not None
     often = sorted({*_reads(plan, plan.constants)} - {0, 1}, reverse=True)
-    return min([plain, *(_spread_from(plan, buffers, commands, commands <= plan.room, least)
-                         for least in often)],
+    return min([plain, *(_spread_from(plan, buffers, commands, fit, least) for least in often)],
                key=crossings)
 
 

@@ -175,6 +175,11 @@ class Rig:
         await rig.run(moved(program, 0), 0)
         return rig
 
+    @property
+    def low(self) -> int:
+        """The first address of memory, as SET has it in its immediate."""
+        return self.base - ((self.base >> 31) << 32)
+
     def _written(self, item: dict[str, int]) -> None:
         size = config_of(self.env).write_bytes
         first = item["address"] - self.base
@@ -280,7 +285,7 @@ async def loads_programs_of_any_length(dut: Any) -> None:
     """Up to one that fills the store: an instruction more would take the place of the first."""
     env = await start(dut, BENCH)
     rig = await Rig.make(env, 0.1, (1, 3))
-    low = rig.base - ((rig.base >> 31) << 32)
+    low = rig.low
     size = 4
     while size <= isa.STORE_INSTRUCTIONS:
         program = [control(Control.SET, 0, low + 4 * size), *(
@@ -343,8 +348,7 @@ async def counts_leading_zeros_of_every_place(dut: Any) -> None:
     """In every lane, of numbers with each bit as the highest one, alone and not, and inverted."""
     env = await start(dut, BENCH)
     rig = await Rig.make(env, *EXACT)
-    lanes = config_of(env).requant_lanes
-    low = rig.base - ((rig.base >> 31) << 32)
+    lanes, low = rig.emulator.lanes, rig.low
     for alone in (True, False):
         for number in range(isa.BLOCK_WORDS * lanes):
             top = 1 << (number // lanes + number) % 32
@@ -370,10 +374,9 @@ async def a_table_keeps_what_is_held(dut: Any) -> None:
     """Until its last group is multiplied: the next table takes A a slot early."""
     env = await start(dut, BENCH)
     rig = await Rig.make(env, *EXACT)
-    lanes = config_of(env).requant_lanes
-    low = rig.base - ((rig.base >> 31) << 32)
-    program = [control(Control.LENGTH, 0, 8 | lanes << 8), control(Control.SET, 0, low),
-               control(Control.SET, 1, low + 4096)]
+    lanes, low = rig.emulator.lanes, rig.low
+    program = [control(Control.LENGTH, 0, isa.BLOCK_WORDS | lanes << 8),
+               control(Control.SET, 0, low), control(Control.SET, 1, low + 4096)]
     program += [{"opcode": Opcode.LOAD, "function": Width.INT32, "d": d, "immediate": 64}
                 for d in (*range(8), 16, 17)]
     for second in (Addend.B, Addend.ZERO):
@@ -382,7 +385,7 @@ async def a_table_keeps_what_is_held(dut: Any) -> None:
             *({"opcode": Opcode.COMPUTE, "factor": Factor.TABLE_256, "addend": addend, "d": d,
                "a": 16} for d, addend in ((19, Addend.ZERO), (20, second))),
             *({"opcode": Opcode.STORE, "function": Width.INT32, "a": a, "d": 1,
-               "immediate": 32 * lanes} for a in (19, 20))]
+               "immediate": 4 * isa.BLOCK_WORDS * lanes} for a in (19, 20))]
     program.append(control(Control.END))
     code = moved(program, 0)
     cycles, _ = await rig.run(code, 0)
@@ -396,8 +399,7 @@ async def limits_products_of_the_extremes(dut: Any) -> None:
     """With each Shift, added and subtracted: random numbers hardly ever are as large."""
     env = await start(dut, BENCH)
     rig = await Rig.make(env, *EXACT)
-    lanes = config_of(env).requant_lanes
-    low = rig.base - ((rig.base >> 31) << 32)
+    lanes, low = rig.emulator.lanes, rig.low
     extremes = (LOW, LOW + 1, -1, 0, 1, HIGH - 1, HIGH)
     numbers = [[env.rng.choice(extremes) for _ in range(isa.BLOCK_WORDS * lanes)] for _ in range(2)]
     data = np.array(numbers, "<i4").tobytes()
