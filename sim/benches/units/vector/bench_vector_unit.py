@@ -419,3 +419,26 @@ async def limits_products_of_the_extremes(dut: Any) -> None:
         rig.emulator.run(program)
         await rig.run(moved(program, 0), 0)
         rig.compare(f"{env.dut_name}: products of the extremes")
+
+
+@cocotb.test()
+async def rounds_halves_of_either_sign(dut: Any) -> None:
+    """With each Shift that rounds: random programs may have no such pair."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, *EXACT)
+    low, size = rig.low, 4 * isa.BLOCK_WORDS * rig.emulator.lanes
+    odd = [env.rng.randrange(LOW, HIGH) | 1 for _ in range(size // 4)]
+    rig.memory[:size] = np.array(odd, "<i4").tobytes()
+    rig.emulator.memory[:] = np.frombuffer(bytes(rig.memory), np.uint8)
+    program = [control(Control.LENGTH, 0, isa.BLOCK_WORDS | rig.emulator.lanes << 8),
+               control(Control.SET, 0, low), control(Control.SET, 1, low + size),
+               {"opcode": Opcode.LOAD, "function": Width.INT32, "d": 1}]
+    for shift in (s for s in Shift if isa.TAPS[s]):
+        program += [{"opcode": Opcode.COMPUTE, "factor": Factor.IMMEDIATE, "shift": shift, "d": 2,
+                     "a": 1, "immediate": 1 << isa.TAPS[shift] - 1},
+                    {"opcode": Opcode.STORE, "function": Width.INT32, "a": 2, "d": 1,
+                     "immediate": size}]
+    program.append(control(Control.END))
+    rig.emulator.run(program)
+    await rig.run(moved(program, 0), 0)
+    rig.compare(f"{env.dut_name}: halves")
