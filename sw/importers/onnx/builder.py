@@ -168,9 +168,11 @@ class Builder:
         return index, Integers(self.store(name, index, shape, permutation, steps), steps)
 
     def requantized(self, value: Dequantized, steps: Steps, name: str,
-                    bounds: tuple[int, int] | tuple[float, float]) -> Integers:
-        """The same numbers in other steps, clamped to ``bounds``."""
-        form = value.stored.first
+                    bounds: tuple[int, int] | tuple[float, float],
+                    form: Permutation | None = None) -> Integers:
+        """The same numbers in other steps, clamped to ``bounds``: in the form that was there first
+        if none is asked for."""
+        form = form or value.stored.first
         source = self.form(value.stored, form)
         index, result = self.made(name, value.stored.shape, form, steps)
         self.emit("QUANTIZE", (source,), index, {"bounds": bounds}, "qdq")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.file import Node
 
 __all__ = ["Permutation", "Stored", "Known", "Integers", "Dequantized", "Floats", "Pending",
-           "Moved", "Value", "Steps", "REAL", "channel_last", "moved"]
+           "Moved", "Value", "Steps", "REAL", "channel_last", "common_form", "moved"]
 
 Permutation = tuple[int, ...]
 
@@ -42,6 +44,21 @@ class Stored:
     def first(self) -> Permutation:
         """The form that was there first; of what is only flattened the model's own layout."""
         return next(iter(self.forms), tuple(range(len(self.shape))))
+
+    def moved_for(self, permutation: Permutation) -> int:
+        """Elements that a transposition would move, if these values were wanted in this form."""
+        now, then = ([axis for axis in form if self.shape[axis] > 1]
+                     for form in (self.first, permutation))
+        return 0 if permutation in self.forms or now == then else prod(self.shape)
+
+
+def common_form(values: Sequence[Stored], rank: int) -> Permutation:
+    """The form in which the fewest elements of ``values`` are transposed; of equals the form that
+    the earlier value had first. The model's own layout where none has ``rank`` dimensions."""
+    whole = [value for value in values if len(value.shape) == rank and value.forms]
+    forms = dict.fromkeys([value.first for value in whole] + [f for v in whole for f in v.forms])
+    return min(forms, key=lambda form: sum(value.moved_for(form) for value in whole),
+               default=tuple(range(rank)))
 
 
 @dataclass(frozen=True)

@@ -124,3 +124,17 @@ def test_heads_are_joined_by_runs(tmp_path: Path) -> None:
     graph = compared(b, y, tmp_path / "m.onnx")
     assert [op.attributes["permutation"] for op in graph.ops if op.kind == "TRANSPOSE"] == [
         (0, 2, 1, 3)]
+
+
+@pytest.mark.parametrize("kind", ["Add", "Concat"])
+def test_operands_meet_in_the_layout_that_both_have(kind: str, tmp_path: Path) -> None:
+    """The skip of a transformer's block, whose input a Transpose made: it is moved once."""
+    b = OnnxBuilder(4)
+    turned = b.node("Transpose", [b.activation((1, 8, 12), 0.05)], perm=[0, 2, 1])
+    x = b.quantized(b.node("Relu", [turned]), 0.05)
+    for _ in range(2):
+        branch = b.quantized(b.node("MatMul", [x, b.weights((8, 8))]), 0.3)
+        joined = b.node(kind, [x, branch], **({"axis": 1} if kind == "Concat" else {}))
+        x = b.quantized(joined, 0.05)
+    graph = compared(b, x, tmp_path / "m.onnx")
+    assert [op.kind for op in graph.ops].count("TRANSPOSE") <= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
+from math import inf, prod
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from kaniwa.importers.onnx.values import (
     Permutation,
     Steps,
     Value,
+    common_form,
     moved,
 )
 
@@ -135,12 +136,9 @@ def _one_number(builder: Builder, value: Known, what: str) -> Known:
 
 @lowers("Add", "Sub", "Mul", "Div", "Max", "Min", "slopes", to_float=True)
 def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
-    """To ADD, SUB, MUL, DIV, MAXIMUM or MINIMUM, in the layout of the larger operand."""
-    rank = len(pending.shape)
+    """To ADD, SUB, MUL, DIV, MAXIMUM or MINIMUM; the larger operand chooses between layouts."""
     stored = [v.stored for v in pending.operands if isinstance(v, (Dequantized, Floats))]
-    whole = [s for s in stored if len(s.shape) == rank and s.forms]
-    largest = max(whole, key=lambda s: int(np.prod(s.shape)), default=None)
-    form = tuple(range(rank)) if largest is None else largest.first
+    form = common_form(sorted(stored, key=lambda s: -prod(s.shape)), len(pending.shape))
     inputs = tuple(_operand(builder, v, form, f"{name}:{i}")
                    for i, v in enumerate(pending.operands))
     index, result = builder.made(name, pending.shape, form, steps)

@@ -37,6 +37,7 @@ from kaniwa.importers.onnx.values import (
     Steps,
     Stored,
     Value,
+    common_form,
     moved as moved_shape,
 )
 
@@ -260,6 +261,8 @@ def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     """To CONCATENATION of operands that were brought to the result's steps first."""
     bounds = clamp_bounds(pending.clamps, steps)
     rank, parts = len(pending.shape), list[Stored]()
+    form = common_form([value.stored for value in pending.operands
+                        if isinstance(value, (Dequantized, Floats))], rank)
     for value in pending.operands:
         if isinstance(value, Known):
             ours, own = in_steps(builder, value.real, steps, bounds), tuple(range(rank))
@@ -271,10 +274,11 @@ def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) ->
             parts.append(quantized_floats(builder, value, steps, f"{name}:{len(parts)}",
                                           bounds).stored)
         elif value.steps != steps or bounds != steps.bounds:
-            parts.append(builder.requantized(value, steps, f"{name}:{len(parts)}", bounds).stored)
+            parts.append(builder.requantized(value, steps, f"{name}:{len(parts)}", bounds,
+                                             form).stored)
         else:
             parts.append(value.stored)
-    return _joined(builder, pending, parts, steps, name)
+    return _joined(builder, pending, parts, form, steps, name)
 
 
 @lowers_floats("Concat")
@@ -289,17 +293,15 @@ def concat_floats(builder: Builder, pending: Pending) -> Stored:
             parts.append(Stored(name, value.data.shape, {own: index}))
         else:
             parts.append(floats(builder, value, "its operand"))
-    return _joined(builder, pending, parts, REAL, name).stored
+    form = common_form([part for part, value in zip(parts, pending.operands, strict=True)
+                        if not isinstance(value, Known)], rank)
+    return _joined(builder, pending, parts, form, REAL, name).stored
 
 
-def _joined(builder: Builder, pending: Pending, parts: list[Stored], steps: Steps,
-            name: str) -> Integers:
-    """CONCATENATION in the layout of the first part that is computed."""
-    rank = len(pending.shape)
-    computed = [part for part, value in zip(parts, pending.operands, strict=True)
-                if not isinstance(value, Known)]
-    form = next((s.first for s in computed if s.forms), tuple(range(rank)))
-    axis = int(np.asarray(pending.node.attributes["axis"])) % rank
+def _joined(builder: Builder, pending: Pending, parts: list[Stored], form: Permutation,
+            steps: Steps, name: str) -> Integers:
+    """CONCATENATION in the layout ``form``."""
+    axis = int(np.asarray(pending.node.attributes["axis"])) % len(form)
     inputs = tuple(builder.form(s, form) for s in parts)
     index, result = builder.made(name, pending.shape, form, steps)
     builder.emit("CONCATENATION", inputs, index, {"axis": form.index(axis)}, "exact")
