@@ -28,6 +28,7 @@ from kaniwa.compiler.rewrite.float_functions import float_functions_folded
 from kaniwa.compiler.rewrite.float_moves import moves_on_bytes
 from kaniwa.compiler.rewrite.float_slopes import float_slopes_folded
 from kaniwa.compiler.rewrite.fold_padding import fold_padding
+from kaniwa.compiler.rewrite.join_transpositions import join_transpositions
 from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
@@ -69,6 +70,7 @@ Result = TypeVar("Result")
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
     uint8_to_int8,    # legacy uint8 as int8
+    join_transpositions,   # two that follow each other as one
     fold_padding,     # a PAD into the windows behind it
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has

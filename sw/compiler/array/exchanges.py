@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from math import prod
 
-__all__ = ["View", "exchanges", "swapped"]
+__all__ = ["View", "cost", "exchanges", "swapped"]
 
 View = tuple[int, int, int, int]      # [outer, first, second, run], to [outer, second, first, run]
 Order = tuple[int, ...]
@@ -29,6 +29,11 @@ def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
     return (_searched if len(wanted) <= SEARCHED else _one_by_one)(wanted, sizes)
 
 
+def cost(views: tuple[View, ...]) -> float:
+    """What exchanges of the same bytes cost, compared with others."""
+    return sum(1 + AT_ONCE / min(AT_ONCE, view[3]) for view in views)
+
+
 def swapped(shape: tuple[int, ...], permutation: object) -> View | None:
     """The view of a transposition that is one exchange, or None; all is one run where nothing
     moves."""
@@ -41,11 +46,11 @@ def _searched(wanted: Order, sizes: dict[int, int]) -> tuple[View, ...]:
     best: dict[Order, float] = {tuple(sizes): 0.0}
     ways: list[tuple[float, Order, tuple[View, ...]]] = [(0.0, tuple(sizes), ())]
     while True:
-        cost, now, views = heapq.heappop(ways)
+        spent, now, views = heapq.heappop(ways)
         if now == wanted:
             return views
         for after, view in _each(now, sizes):
-            total = cost + 1 + AT_ONCE / min(AT_ONCE, view[3])
+            total = spent + cost((view,))
             if total < best.get(after, float("inf")):
                 best[after] = total
                 heapq.heappush(ways, (total, after, (*views, view)))
