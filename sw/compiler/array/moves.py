@@ -12,8 +12,8 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "MOST_MOVES", "PADS", "REPEATS", "VIEWS", "Move",
-           "Taken", "cut_axes", "gathered", "joined", "moves", "side_by_side", "taken",
+__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "MOST_MOVES", "PADS", "REPEATS", "SHAPES", "VIEWS",
+           "Move", "Taken", "cut_axes", "gathered", "joined", "moves", "side_by_side", "taken",
            "taken_at_once"]
 
 Taken = tuple[int, int, int]      # first position, how many, step
@@ -25,7 +25,8 @@ REPEATS = ("TILE", "BROADCAST_TO")
 GROWN = (*PADS, *REPEATS, "RESIZE_NEAREST_NEIGHBOR")     # results are larger than operands
 BLOCKS = ("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
 # What moves nothing: the result is the first operand's bytes.
-VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
+SHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+VIEWS = (*SHAPES, "READ_VARIABLE")
 MOST_MOVES = 256      # of an operator: each is an instruction
 
 

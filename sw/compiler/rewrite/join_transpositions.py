@@ -7,12 +7,12 @@ from dataclasses import replace
 from math import prod
 
 from kaniwa.compiler.array.exchanges import cost, exchanges
+from kaniwa.compiler.array.moves import SHAPES
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.graph import Op, Tensor
 
 __all__ = ["composed", "join_transpositions"]
 
-SHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 Shape = tuple[int, ...]
 
 
@@ -91,6 +91,7 @@ class _Joining:
 
     def _named(self, name: str, shape: Shape, like: Tensor) -> int:
         self.tensors.append(replace(like, id=len(self.tensors), name=name, shape=shape))
+        self._readers[len(self.tensors) - 1] = 1
         return len(self.tensors) - 1
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.array.functions import argument, function_table, why_no_table
+from kaniwa.compiler.array.moves import SHAPES
 from kaniwa.compiler.operators.limits import TWO_OPERANDS
 from kaniwa.compiler.operators.rewriting import as_table
 from kaniwa.compiler.operators.table import OPERATORS
@@ -20,7 +21,6 @@ from kaniwa.graph import Graph, Op
 __all__ = ["product_of_one"]
 
 Int8 = npt.NDArray[np.int8]
-SHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 
 
 def product_of_one(graph: Graph, op: Op) -> tuple[int, tuple[int, ...]] | None:

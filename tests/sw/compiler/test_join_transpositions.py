@@ -12,7 +12,9 @@ from builders.exactness import assert_equals_golden, kinds
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa.compiler.pipeline import compile
-from kaniwa.compiler.rewrite.join_transpositions import composed
+from kaniwa.compiler.plan.plan import Options, Plan
+from kaniwa.compiler.rewrite.join_transpositions import composed, join_transpositions
+from kaniwa.config import PRESETS
 from kaniwa.graph import Graph
 
 
@@ -69,6 +71,19 @@ def test_pixels_of_a_map_go_to_patches_whole() -> None:
     # Rows and patches change places, then columns of a patch and patches: never single bytes.
     assert len(moved) == 2
     assert kinds(compile(graph, "base", materialize=True)).count("TRANSPOSE") > 2
+
+
+def test_a_third_one_counts_what_the_first_two_became() -> None:
+    """Each of the three copies as much as what is left."""
+    b = GraphBuilder(4)
+    x = b.tensor((1, 2, 2, 2), 0.5, 3)
+    y = b.conv(x, 2, (1, 1))
+    for order in ((0, 2, 3, 1), (0, 2, 3, 1), (0, 3, 1, 2)):
+        y = transpose(b, y, order)
+    graph = b.graph((x,), (b.conv(y, 2, (2, 2)),))
+    moved = join_transpositions(Plan(graph, graph, PRESETS["base"], Options())).graph.ops
+    assert [op.kind for op in moved].count("TRANSPOSE") == 1
+    assert_equals_golden(compile(graph, "base"), graph)
 
 
 @pytest.mark.parametrize("target", ["base", "nano"])
